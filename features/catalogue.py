@@ -208,7 +208,7 @@ def _velocity() -> Iterator[Feature]:
             yield Feature(
                 f"account_{what}_ratio_{short}_{long}",
                 "account",
-                f"{what.replace('_', ' ')} of {WINDOW_TEXTS[short]} against the average such span of {WINDOW_TEXTS[long]}",
+                f"{what.replace('_', ' ')} of {WINDOW_TEXTS[short]} against the average of {WINDOW_TEXTS[long]}",
                 "ratio",
                 0,
                 WINDOWS_MS[long] / WINDOWS_MS[short],

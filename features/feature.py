@@ -38,8 +38,8 @@ class Feature:
         name: ``<entity>_<what>_<stat>_<window>``, units in the name where it is not a count.
         entity: whose history is read.
         definition: what the number is, in one sentence.
-        unit: ``events``, ``minor`` (base currency), ``s``, ``km``, ``km/h``, ``hour``, ``weekday``, ``flag``, ``ratio``,
-            ``std``, ``code``.
+        unit: ``events``, ``minor`` (base currency), ``s``, ``km``, ``km/h``, ``hour``, ``weekday``, ``flag``,
+            ``ratio``, ``std``, ``code``.
         low: smallest possible value.
         high: largest possible value, infinity where there is none.
         nan: when the value is NaN; empty if it never is.

@@ -1,0 +1,82 @@
+"""An account as one byte string: header, exact history, and the summary of what was folded away, if anything was.
+
+The arrays are stored as they lie in memory (little-endian); RocksDB compresses them. The first byte is the schema.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from features.columns import EVENT, Events
+from features.errors import AssayError
+from features.folded import Folded, empty_folded
+from features.identity import hash64
+
+SCHEMA = 1
+
+_HEADER = np.dtype(
+    [
+        ("schema", np.uint8),
+        ("has_folded", np.uint8),
+        ("count", np.uint16),
+        ("reserved", np.uint32),
+        ("offset", np.int64),
+    ]
+)
+
+
+class Unpacked(NamedTuple):
+    """A packed account, opened."""
+
+    last_offset: int
+    events: Events
+    folded: Folded | None
+
+
+def pack(last_offset: int, events: Events, folded: Folded | None) -> bytes:
+    """The account as bytes; `folded` holds exactly one summary."""
+    header = np.zeros(1, dtype=_HEADER)
+    header[0] = (SCHEMA, folded is not None, len(events), 0, last_offset)
+    parts = [header.tobytes(), events.tobytes()]
+    if folded is not None:
+        parts.extend(array.tobytes() for array in folded)
+    return b"".join(parts)
+
+
+def unpack(key: str, packed: bytes) -> Unpacked:
+    """The account that `pack` packed.
+
+    Raises:
+        AssayError: another schema, or a length that does not fit the header.
+    """
+    if len(packed) < _HEADER.itemsize or packed[0] != SCHEMA:
+        raise AssayError(
+            f"state of account hash {hash_text(key)}: expected schema {SCHEMA}, got {packed[:1].hex() or 'nothing'}; "
+            "this state was written by another version: rebuild it from the log in a fresh state directory"
+        )
+    header = np.frombuffer(packed, dtype=_HEADER, count=1)[0]
+    shape = empty_folded(1) if header["has_folded"] else None
+    expected = _HEADER.itemsize + int(header["count"]) * EVENT.itemsize
+    expected += sum(array.nbytes for array in shape) if shape is not None else 0
+    if len(packed) != expected:
+        raise AssayError(
+            f"state of account hash {hash_text(key)}: expected {expected} bytes, got {len(packed)}; "
+            "the record is damaged: rebuild the state from the log in a fresh state directory"
+        )
+    place = _HEADER.itemsize
+    events = np.frombuffer(packed, dtype=EVENT, count=int(header["count"]), offset=place)
+    place += events.nbytes
+    folded = None
+    if shape is not None:
+        arrays = []
+        for array in shape:
+            loaded = np.frombuffer(packed, dtype=array.dtype, count=array.size, offset=place).reshape(array.shape)
+            arrays.append(loaded)
+            place += array.nbytes
+        folded = Folded(*arrays)
+    return Unpacked(int(header["offset"]), events, folded)
+
+
+def hash_text(key: str) -> str:
+    """An account id as 16 hex digits, fit for a message."""
+    return f"{hash64(key):016x}"
