@@ -90,7 +90,7 @@ def _place(scratch: Scratch, entity: int, key: Any) -> int:
     keys = scratch.keys[entity]
     stamps = scratch.stamps[entity]
     walk = scratch.walk[0]
-    place = np.int64(key & _TABLE_MASK)
+    place = int(key & _TABLE_MASK)
     while stamps[place] == walk:
         if keys[place] == key:
             return place
@@ -152,7 +152,7 @@ def _merge_folded(out: NDArray[np.float64], scratch: Scratch, folded: Folded, in
                 continue
             payments = tile["payments"]
             if payments > 0:
-                count = np.int64(out[m.COUNT * _N_WINDOWS + window])
+                count = int(out[m.COUNT * _N_WINDOWS + window])
                 scratch.mean[window], scratch.squares[window] = merge_moments(
                     count, scratch.mean[window], scratch.squares[window], payments, tile["mean"], tile["squares"]
                 )
