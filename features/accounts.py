@@ -235,13 +235,11 @@ class Accounts:
         return freed
 
     def _pack(self, slot: int) -> bytes:
-        account = self._accounts[slot]
-        events = self._pool[account["start"] : account["start"] + account["count"]]
-        index = int(account["folded"])
+        start, _, count, index, last_offset, _ = self._accounts[slot].item()
         folded = None
         if index >= 0 and self._folded.summaries[index]["events"] > 0:
             folded = Folded(*(array[index : index + 1] for array in self._folded))
-        return pack(int(account["last_offset"]), events, folded)
+        return pack(last_offset, self._pool[start : start + count], folded)
 
     def _make_room(self, slots: NDArray[np.int64]) -> None:
         """Before a batch: every history gets a block, and a summary if it may overflow, for its new events."""

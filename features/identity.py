@@ -13,4 +13,4 @@ def hash64(identifier: str) -> int:
     >>> hash64("merchant-1") == hash64("merchant-1"), hash64("merchant-1") == hash64("merchant-2")
     (True, False)
     """
-    return xxh3_64_intdigest(identifier) or 1
+    return xxh3_64_intdigest(identifier.encode()) or 1

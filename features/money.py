@@ -103,7 +103,7 @@ class Rates:
         twice = 2 * remainder
         if twice > denominator or (twice == denominator and quotient & 1):
             quotient += 1
-        return quotient if quotient < MAX_AMOUNT_MINOR else MAX_AMOUNT_MINOR
+        return quotient if quotient < MAX_AMOUNT_MINOR else MAX_AMOUNT_MINOR  # noqa: FURB136 - min() takes as long as all of this
 
     def to_json(self) -> dict[str, Any]:
         """The table as a JSON object in canonical form: equal tables give equal objects, keys in order."""

@@ -3,6 +3,7 @@
 The arrays are stored as they lie in memory (little-endian); RocksDB compresses them. The first byte is the schema.
 """
 
+import struct
 from typing import NamedTuple
 
 import numpy as np
@@ -14,15 +15,7 @@ from features.identity import hash64
 
 SCHEMA = 1
 
-_HEADER = np.dtype(
-    [
-        ("schema", np.uint8),
-        ("has_folded", np.uint8),
-        ("count", np.uint16),
-        ("reserved", np.uint32),
-        ("offset", np.int64),
-    ]
-)
+_HEADER = struct.Struct("<BBHIq")  # schema, has a summary, number of events, reserved, last offset
 
 
 class Unpacked(NamedTuple):
@@ -35,9 +28,7 @@ class Unpacked(NamedTuple):
 
 def pack(last_offset: int, events: Events, folded: Folded | None) -> bytes:
     """The account as bytes; `folded` holds exactly one summary."""
-    header = np.zeros(1, dtype=_HEADER)
-    header[0] = (SCHEMA, folded is not None, len(events), 0, last_offset)
-    parts = [header.tobytes(), events.tobytes()]
+    parts = [_HEADER.pack(SCHEMA, folded is not None, len(events), 0, last_offset), events.tobytes()]
     if folded is not None:
         parts.extend(array.tobytes() for array in folded)
     return b"".join(parts)
@@ -49,22 +40,22 @@ def unpack(key: str, packed: bytes) -> Unpacked:
     Raises:
         AssayError: another schema, or a length that does not fit the header.
     """
-    if len(packed) < _HEADER.itemsize or packed[0] != SCHEMA:
+    if len(packed) < _HEADER.size or packed[0] != SCHEMA:
         raise AssayError(
             f"state of account hash {hash_text(key)}: expected schema {SCHEMA}, got {packed[:1].hex() or 'nothing'}; "
             "this state was written by another version: rebuild it from the log in a fresh state directory"
         )
-    header = np.frombuffer(packed, dtype=_HEADER, count=1)[0]
-    shape = empty_folded(1) if header["has_folded"] else None
-    expected = _HEADER.itemsize + int(header["count"]) * EVENT.itemsize
+    _, has_folded, count, _, last_offset = _HEADER.unpack_from(packed)
+    shape = empty_folded(1) if has_folded else None
+    expected = _HEADER.size + count * EVENT.itemsize
     expected += sum(array.nbytes for array in shape) if shape is not None else 0
     if len(packed) != expected:
         raise AssayError(
             f"state of account hash {hash_text(key)}: expected {expected} bytes, got {len(packed)}; "
             "the record is damaged: rebuild the state from the log in a fresh state directory"
         )
-    place = _HEADER.itemsize
-    events = np.frombuffer(packed, dtype=EVENT, count=int(header["count"]), offset=place)
+    place = _HEADER.size
+    events = np.frombuffer(packed, dtype=EVENT, count=count, offset=place)
     place += events.nbytes
     folded = None
     if shape is not None:
@@ -74,7 +65,7 @@ def unpack(key: str, packed: bytes) -> Unpacked:
             arrays.append(loaded)
             place += array.nbytes
         folded = Folded(*arrays)
-    return Unpacked(int(header["offset"]), events, folded)
+    return Unpacked(last_offset, events, folded)
 
 
 def hash_text(key: str) -> str:

@@ -84,14 +84,25 @@ def decide(
     return Decisions(outcome, expected_loss_minor)
 
 
+def expected_costs(
+    policy: Policy, probability: NDArray[np.float64], amount_minor: NDArray[np.int64], kind: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """float64[n, 4]: what each outcome of each event costs on average, in minor units; infinite where not on offer.
+
+    With labels (0 or 1) for probabilities these are the costs as they turned out. Arguments as for `decide`.
+    """
+    costs = np.empty((len(probability), len(OUTCOMES)), dtype=np.float64)
+    wrong = _fill_costs(_table(policy), probability, amount_minor, kind, costs)
+    assert wrong < 0, f"expected a judged kind and 0 <= p <= 1, got kind {kind[wrong]}, p {probability[wrong]}"
+    return costs
+
+
 def explain_costs(policy: Policy, score: float, amount_minor: int, kind: int) -> dict[str, float | None]:
     """Expected cost of each outcome of one event in minor units of the base currency; None where it is not on offer.
 
     For people: the same formula and the same order of operations as `decide`.
     """
-    settings = _table(policy)[kind]
-    exposure = float(amount_minor) if settings[5] and amount_minor > 0 else float(settings[4])
-    costs = _expected_costs(settings, score, exposure)
+    costs = expected_costs(policy, np.array([score]), np.array([amount_minor]), np.array([kind], dtype=np.uint8))[0]
     return {name: None if cost == np.inf else float(cost) for name, cost in zip(OUTCOMES, costs, strict=True)}
 
 
@@ -126,17 +137,44 @@ def _numbers(treatment: Treatment | None) -> list[float]:
 
 
 @compiled
-def _expected_costs(settings: NDArray[np.float64], probability: float, exposure: float) -> NDArray[np.float64]:
-    """float64[4]: expected cost of each outcome."""
+def _exposure(settings: NDArray[np.float64], amount_minor: int) -> float:
+    if settings[5] != 0.0 and amount_minor > 0:
+        return float(amount_minor)
+    return float(settings[4])
+
+
+@compiled
+def _cost(settings: NDArray[np.float64], outcome: int, probability: float, exposure: float) -> float:
+    at = _SETTINGS + 3 * outcome
     loss = settings[0] * exposure + settings[1]
     insult = settings[3] + settings[2] * exposure
-    costs = np.empty(4, dtype=np.float64)
-    for outcome in range(4):
-        at = 6 + 3 * outcome
-        lost_customers = (1.0 - probability) * settings[at + 1] * insult
-        passed_fraud = probability * settings[at + 2] * loss
-        costs[outcome] = settings[at] + lost_customers + passed_fraud
-    return costs
+    lost_customers = (1.0 - probability) * settings[at + 1] * insult
+    passed_fraud = probability * settings[at + 2] * loss
+    return float(settings[at] + lost_customers + passed_fraud)
+
+
+@compiled
+def _judgeable(table: NDArray[np.float64], kind: int, probability: float) -> bool:
+    return kind < len(table) and not np.isnan(table[kind, 0]) and 0.0 <= probability <= 1.0
+
+
+@compiled
+def _fill_costs(
+    table: NDArray[np.float64],
+    probability: NDArray[np.float64],
+    amount_minor: NDArray[np.int64],
+    kind: NDArray[np.uint8],
+    costs: NDArray[np.float64],
+) -> int:
+    """Fill `costs`; return the first row that cannot be judged, else -1."""
+    for row in range(len(probability)):
+        if not _judgeable(table, kind[row], probability[row]):
+            return row
+        settings = table[kind[row]]
+        exposure = _exposure(settings, amount_minor[row])
+        for outcome in range(4):
+            costs[row, outcome] = _cost(settings, outcome, probability[row], exposure)
+    return -1
 
 
 @compiled
@@ -153,19 +191,18 @@ def _decide(
     """Fill `outcome` and `expected_loss_minor`; return the first row that cannot be judged, else -1."""
     for row in range(len(score)):
         probability = score[row]
-        if kind[row] >= len(table) or np.isnan(table[kind[row], 0]) or not 0.0 <= probability <= 1.0:
+        if not _judgeable(table, kind[row], probability):
             return row
         settings = table[kind[row]]
-        exposure = settings[4]
-        if settings[5] != 0.0 and amount_minor[row] > 0:
-            exposure = np.float64(amount_minor[row])
-        costs = _expected_costs(settings, probability, exposure)
-        cheapest = 0
+        exposure = _exposure(settings, amount_minor[row])
+        cheapest, lowest = 0, _cost(settings, 0, probability, exposure)
         for other in range(1, 4):
-            if costs[other] < costs[cheapest]:  # strictly: a tie goes to the milder outcome
-                cheapest = other
-        if cheapest == 0 and anomaly[row] >= threshold and costs[1] < np.inf:  # NaN compares false
-            cheapest = 1
+            cost = _cost(settings, other, probability, exposure)
+            if cost < lowest:  # strictly: a tie goes to the milder outcome
+                cheapest, lowest = other, cost
+        if cheapest == 0 and anomaly[row] >= threshold:  # NaN compares false
+            step_up_on_offer = settings[_SETTINGS + 3] < np.inf
+            cheapest = 1 if step_up_on_offer else 0
         outcome[row] = cheapest
         loss = settings[0] * exposure + settings[1]
         expected_loss_minor[row] = np.int64(np.rint(probability * loss))

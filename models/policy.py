@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from features.errors import AssayError
+from features.money import Currency
 
 MAX_MINOR = 10**12
 """No cost of a policy is larger, so that every expected cost stays exact enough in float64."""
@@ -91,6 +92,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Attributes:
         schema: version of this file's shape.
+        currency: ISO 4217 code of the money below; it has to be the base currency of the model's exchange rates.
         payment: costs of a payment.
         login: costs of a login.
         application: costs of an application for an account or for credit.
@@ -103,6 +105,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     schema: Literal[1] = 1
+    currency: Currency = "EUR"
     payment: Costs
     login: Costs
     application: Costs
@@ -110,7 +113,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @classmethod
     def default(cls) -> "Policy":
-        """Plausible starting values in cents of a currency like the euro: replace them with your own."""
+        """Plausible starting values in euro cents: replace them with your own."""
         return cls(
             payment=Costs(
                 loss_given_fraud=0.9,
@@ -160,7 +163,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             return msgspec.json.decode(data, type=cls)
         except msgspec.MsgspecError as error:
             fault = str(error).replace("Object contains unknown field", "No policy has a field named")
-            raise AssayError(f"{where} is not a policy: {fault}. Correct it, see docs/policy.md for every field") from error
+            raise AssayError(
+                f"{where} is not a policy: {fault}. Correct it, see docs/policy.md for every field"
+            ) from error
 
     def to_json(self) -> bytes:
         """Canonical bytes: sorted keys, no white space, shortest numbers. Equal policies give equal bytes."""

@@ -1,0 +1,1 @@
+"""How events move: the fold over a log, files and Kafka at its two ends, the simulator and the command line."""

@@ -1,0 +1,48 @@
+"""`python -m benchmarks`: all measurements, or those that are named."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from benchmarks.report import open_files_limit, show
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help="file_to_file, many_accounts, handbook; default: the first two")
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--accounts", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--handbook", type=Path, help="path of the handbook's transactions.parquet")
+    parser.add_argument("--directory", type=Path, help="keep data here; default: a temporary directory")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    names = arguments.names or ["file_to_file", "many_accounts", *(["handbook"] if arguments.handbook else [])]
+    open_files_limit()
+    with tempfile.TemporaryDirectory(prefix="assay-benchmarks-") as temporary:
+        directory = arguments.directory or Path(temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if name == "file_to_file":
+                from benchmarks.file_to_file import throughput
+
+                facts = throughput(directory, arguments.events, arguments.seed, arguments.repeats)
+            elif name == "many_accounts":
+                from benchmarks.many_accounts import memory
+
+                facts = memory(directory, arguments.accounts, arguments.accounts * 3 // 2, arguments.seed)
+            elif name == "handbook":
+                from benchmarks.handbook import score
+
+                if arguments.handbook is None:
+                    parser.error("handbook needs --handbook PATH of its transactions.parquet")
+                facts = score(arguments.handbook, directory)
+            else:
+                parser.error(f"{name}: expected file_to_file, many_accounts or handbook")
+            show(name, facts, as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()

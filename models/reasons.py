@@ -1,0 +1,160 @@
+"""From a model's contributions to the few reasons that a verdict gives."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.feature import Feature, FeatureSet
+from features.records import Reason
+from features.windows import WINDOW_TEXTS
+from models.decision import OUTCOMES
+from models.policy import Policy
+from models.reason_codes import ANOMALY, GENERAL, REASON_CODES
+from models.wording import Money, number_text, value_text
+
+MOST_REASONS = 4
+"""A verdict gives no more reasons: customers and analysts read the principal ones."""
+
+SMALLEST_CONTRIBUTION = 0.01
+"""In log-odds: what moves the odds of fraud by less than 1 per cent is no reason."""
+
+_STEP_UP = OUTCOMES.index("step_up")
+
+
+def reasons_for(
+    feature_set: FeatureSet,
+    baselines: NDArray[np.float64],
+    values: NDArray[np.float32],
+    contributions: NDArray[np.float64],
+    *,
+    outcome: int,
+    score: float,
+    anomaly: float,
+    policy: Policy,
+    money: Money,
+) -> list[Reason]:
+    """The reasons of one event, strongest first.
+
+    Features that raise the score are grouped by reason code: a code counts with the sum of its features' positive
+    contributions and is told by the strongest of them. Ties keep the order of the features. A step-up that the anomaly
+    score asks for begins with that, with a contribution of 0 because the detector is no part of the score. Where
+    nothing else is to be said (the amount at stake alone decided) there is one general reason.
+
+    Args:
+        feature_set: declarations, in column order.
+        baselines: float64[f], median of each feature over legitimate training events, NaN where there is none.
+        values: float32[f], the event's features as served.
+        contributions: float64[f], log-odds that each feature adds to the raw score.
+        outcome: index into `models.decision.OUTCOMES`.
+        score: probability of fraud as published.
+        anomaly: anomaly score as published, NaN where the detector is not yet warm.
+        policy: what was in force.
+        money: base currency, for the texts.
+
+    Returns:
+        1 to 4 reasons; numbers rounded to 6 significant digits, None for a value or a baseline that is not known.
+    """
+    reasons = []
+    threshold = policy.anomaly_step_up_at
+    if outcome == _STEP_UP and threshold is not None and anomaly >= threshold:
+        reasons.append(_score_reason(ANOMALY, "anomaly", anomaly, threshold))
+
+    totals: dict[str, float] = {}
+    speakers: dict[str, int] = {}
+    for column in np.flatnonzero(contributions > 0.0).tolist():
+        code = feature_set.features[column].reason_code
+        totals[code] = totals.get(code, 0.0) + float(contributions[column])
+        if code not in speakers or contributions[column] > contributions[speakers[code]]:
+            speakers[code] = column
+    strongest = sorted(totals, key=lambda code: (-totals[code], speakers[code]))
+    for code in strongest[: MOST_REASONS - len(reasons)]:
+        if totals[code] < SMALLEST_CONTRIBUTION:
+            break
+        reasons.append(_feature_reason(feature_set, baselines, values, speakers[code], totals[code], money))
+    return reasons or [_score_reason(GENERAL, "score", score, None)]
+
+
+def _score_reason(code: str, name: str, value: float, baseline: float | None) -> Reason:
+    """A reason that is about the whole event and not about one feature."""
+    text = REASON_CODES[code].template(name, "score", value).format(value=number_text(value))
+    return Reason(
+        code=code,
+        feature=name,
+        value=_six_digits(value),
+        baseline=None if baseline is None else _six_digits(baseline),
+        contribution=0.0,
+        text=text,
+    )
+
+
+def _feature_reason(
+    feature_set: FeatureSet,
+    baselines: NDArray[np.float64],
+    values: NDArray[np.float32],
+    column: int,
+    contribution: float,
+    money: Money,
+) -> Reason:
+    """The reason that one feature tells on behalf of its code."""
+    feature = feature_set.features[column]
+    value = float(values[column])
+    own = math.nan  # the account's own usual value
+    if feature.usual is not None:
+        name, scale = feature.usual
+        own = float(values[feature_set.index[name]]) * scale
+    baseline = float(baselines[column]) if math.isnan(own) else own
+    if math.isnan(value):
+        text = f"{feature.definition}: not known ({feature.nan})"
+    else:
+        text = _text(feature, value, _usual_text(feature_set, feature, own, baseline, money), money)
+    return Reason(
+        code=feature.reason_code,
+        feature=feature.name,
+        value=_known(value),
+        baseline=_known(baseline),
+        contribution=_six_digits(contribution),
+        text=text,
+    )
+
+
+def _text(feature: Feature, value: float, usual: str, money: Money) -> str:
+    """The registered analyst text, filled in."""
+    words = value_text(value, feature.unit, feature.name, money)
+    one = words == "1"
+    return (
+        REASON_CODES[feature.reason_code]
+        .template(feature.name, feature.unit, value)
+        .format(
+            value=words,
+            percent=f"{value:.0%}",
+            s="" if one else "s",
+            es="" if one else "es",
+            ies="y" if one else "ies",
+            window="" if feature.window is None else WINDOW_TEXTS[feature.window],
+            definition=feature.definition,
+            usual=usual,
+        )
+    )
+
+
+def _usual_text(feature_set: FeatureSet, feature: Feature, own: float, baseline: float, money: Money) -> str:
+    """ ", usually 0.4", ", 8 in 30 days" (a longer window told as it is) or ", across accounts typically 2"."""
+    if math.isnan(baseline):
+        return ""
+    words = value_text(baseline, feature.unit, feature.name, money)
+    if math.isnan(own) or feature.usual is None:
+        return f", across accounts typically {words}"
+    name, scale = feature.usual
+    window = feature_set.features[feature_set.index[name]].window
+    if scale == 1.0 and feature.window is not None and window is not None:
+        return f", {words} in {WINDOW_TEXTS[window]}"
+    return f", usually {words}"
+
+
+def _six_digits(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else _six_digits(value)

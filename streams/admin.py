@@ -1,0 +1,137 @@
+"""What the engine asks of a cluster as its administrator: is it there, which topics has it, create these."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType, TopicMetadata
+
+from features.errors import AssayError
+from streams.topics import Existing, Step, plan, topic_names
+
+TIMEOUT_S = 20.0
+CREDENTIALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+
+
+def connect(settings: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> tuple[AdminClient, set[int]]:
+    """An administrator's client that has reached the cluster, and the numbers of the brokers it sees.
+
+    Raises:
+        AssayError: nobody answered in `timeout_s`, or the credentials or the certificate were refused; the client
+            tells these only through its error callback.
+    """
+    errors: list[KafkaError] = []
+    client = AdminClient({**settings, "error_cb": errors.append, "log_level": 0})
+    try:
+        metadata = client.list_topics(timeout=timeout_s)
+    except KafkaException as error:
+        client.poll(0)
+        raise AssayError(_why_not(settings["bootstrap.servers"], errors, error.args[0], timeout_s)) from None
+    return client, set(metadata.brokers)
+
+
+def _why_not(bootstrap: str, errors: Iterable[KafkaError], last: KafkaError, timeout_s: float) -> str:
+    codes = {error.code(): error for error in errors}
+    for code in CREDENTIALS:
+        if code in codes:
+            return f"Kafka at {bootstrap} refused the credentials: check the user name and the password"
+    if KafkaError._SSL in codes:
+        return (
+            f"no encrypted connection to Kafka at {bootstrap}: {codes[KafkaError._SSL].str()}: "
+            "check the certificate authority (--ca-file) and --security"
+        )
+    reason = codes.get(KafkaError._TRANSPORT, last).str()
+    return (
+        f"Kafka at {bootstrap} did not answer within {timeout_s:g} s ({reason}): "
+        "check the address and --security, or start one with `assay broker up`"
+    )
+
+
+def look(client: AdminClient, names: Iterable[str]) -> dict[str, Existing]:
+    """Those of the topics `names` that exist, as the cluster has them.
+
+    Raises:
+        AssayError: the cluster refused to tell.
+    """
+    try:
+        found = _topics(client, names)
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
+        answers = client.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+        settings = {
+            resource.name: {entry.name: str(entry.value) for entry in answer.result().values()}
+            for resource, answer in answers.items()
+        }
+    except KafkaException as error:
+        raise AssayError(f"Kafka refused to describe topics: {error.args[0].str()}: check the user's rights") from None
+    return {
+        name: Existing(
+            partitions=len(topic.partitions),
+            replicas=min((len(partition.replicas) for partition in topic.partitions.values()), default=0),
+            settings=settings[name],
+        )
+        for name, topic in found.items()
+    }
+
+
+def _topics(client: AdminClient, names: Iterable[str]) -> dict[str, TopicMetadata]:
+    """What the cluster says about those of `names` that it has."""
+    known = client.list_topics(timeout=TIMEOUT_S).topics
+    return {name: known[name] for name in names if name in known and known[name].error is None}
+
+
+def apply_topics(client: AdminClient, prefix: str, partitions: int | None) -> list[Step]:
+    """Create what is missing of the table of topics; leave what exists as it is. Doing it again changes nothing.
+
+    Returns:
+        What was done: ``create`` stands for a topic that was missing and is there now.
+
+    Raises:
+        AssayError: the cluster refused.
+    """
+    names = topic_names(prefix)
+    created: set[str] = set()
+    for group in (names[:1], names[1:]):  # events first: the others take its number of partitions
+        steps = plan(prefix, partitions, look(client, names))
+        created |= _create(client, [step for step in steps if step.outcome == "create" and step.topic in group])
+        _wait_for(client, group)
+    steps = plan(prefix, partitions, look(client, names))
+    return [replace(step, outcome="create") if step.topic in created else step for step in steps]
+
+
+def _create(client: AdminClient, steps: Iterable[Step]) -> set[str]:
+    """Create topics; the names of those that were not there."""
+    topics = [NewTopic(step.topic, step.partitions, config=dict(step.settings)) for step in steps]
+    answers = client.create_topics(topics, operation_timeout=TIMEOUT_S) if topics else {}
+    created = set()
+    for name, answer in answers.items():
+        try:
+            answer.result()
+            created.add(name)
+        except KafkaException as error:
+            # it is there if somebody else was quicker, or the broker asked above had not heard of it yet
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise AssayError(
+                    f"Kafka refused to create the topic {name}: {error.args[0].str()}: "
+                    "check the user's rights and the number of brokers, then run `assay topics apply` again"
+                ) from None
+    return created
+
+
+def _wait_for(client: AdminClient, names: Iterable[str]) -> None:
+    """A broker tells of a new topic, and who leads its partitions, some moments after the controller created it."""
+    deadline = time.monotonic() + TIMEOUT_S
+    waiting = set(names)
+    while waiting := waiting - _led(client, waiting):
+        if time.monotonic() > deadline:
+            raise AssayError(
+                f"the topic {min(waiting)} has no leader after {TIMEOUT_S:g} s: look at the brokers' logs, then run "
+                "`assay topics apply` again"
+            )
+        time.sleep(0.05)
+
+
+def _led(client: AdminClient, names: Iterable[str]) -> set[str]:
+    """Those of `names` of which every partition has a leader."""
+    topics = _topics(client, names)
+    return {name for name in topics if all(partition.leader >= 0 for partition in topics[name].partitions.values())}

@@ -1,0 +1,48 @@
+"""`assay`: one tool, every command with help; a fault outside is one line and exit code 1, wrong usage is 2.
+
+Commands live in `streams/commands/`, one module each, and import what is heavy only when they run.
+"""
+
+import logging
+import sys
+
+import typer
+
+from features.errors import AssayError
+from streams.commands import broker, config, demo, run, schema, score, simulate, topics, train
+
+app = typer.Typer(
+    name="assay",
+    help="Judges every payment event as it happens, and can replay any judgement it ever made.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.command("score")(score.score)
+app.command("run")(run.run)
+app.command("simulate")(simulate.simulate)
+app.command("train")(train.train)
+app.add_typer(broker.app, name="broker")
+app.add_typer(topics.app, name="topics")
+app.command("schema")(schema.schema)
+app.command("config")(config.config)
+
+
+def main() -> None:
+    """Entry point of the `assay` script."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    try:
+        app()
+    except AssayError as error:
+        typer.echo(f"assay: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("assay: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left: nothing to say to anyone
+        sys.exit(0)

@@ -1,0 +1,185 @@
+"""Every setting, declared once: key in the TOML file, environment variable, default, meaning.
+
+Precedence: command line, environment (``ASSAY_`` + section + ``_`` + key, capitals), TOML file, default. `assay config`
+prints what is in force and where each value came from. Secrets come from the environment or from files that it names;
+they are never printed.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.errors import AssayError
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: `name` is ``section.key``; the default's type is the setting's type."""
+
+    name: str
+    default: Value
+    meaning: str
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """Environment variable.
+
+        >>> Setting("engine.batch_events", 1, "").variable
+        'ASSAY_ENGINE_BATCH_EVENTS'
+        """
+        return "ASSAY_" + self.name.replace(".", "_").upper()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("kafka.bootstrap", "127.0.0.1:9092", "bootstrap servers"),
+    Setting("kafka.group", "assay-engine", "consumer group"),
+    Setting("kafka.slot", "0", "this worker's slot: unique per running worker and stable over restarts"),
+    Setting("kafka.static_membership", True, "keep partitions over a quick restart (group.instance.id)"),
+    Setting("kafka.session_timeout_ms", 10_000, "a silent worker loses its partitions after this"),
+    Setting("kafka.insecure", False, "allow an unprotected connection to another machine"),
+    Setting("kafka.security", "plaintext", "plaintext, ssl or sasl_ssl"),
+    Setting("kafka.username", "", "SCRAM user"),
+    Setting("kafka.password", "", "SCRAM password", secret=True),
+    Setting("kafka.password_file", "", "a file that holds it"),
+    Setting("kafka.ca_file", "", "PEM file of the certificate authority to trust"),
+    Setting("topics.prefix", "fraud.", "prefix of every topic"),
+    Setting("engine.batch_events", 2_000, "most records in one batch; never shows in a result"),
+    Setting("engine.batch_ms", 25, "longest wait for a batch to fill"),
+    Setting("engine.delivery", "exactly_once", "exactly_once or at_least_once"),
+    Setting("engine.transaction_timeout_ms", 15_000, "a transaction open for longer ends the worker"),
+    Setting("engine.bad_share", 0.5, "share of refused records among the last 1,000 at which the worker stops"),
+    Setting("state.directory", "state", "where the account state lives"),
+    Setting("state.checkpoint_seconds", 10.0, "time between two checkpoints"),
+    Setting("state.hot_mebibytes", 512, "memory for hot accounts of the whole worker"),
+    Setting("models.directory", "artefacts", "where models are looked up by id"),
+    Setting("models.first", "", "model in force at the beginning of the log: id or directory; empty: the one shipped"),
+    Setting("http.address", "127.0.0.1", "address of /metrics, /healthz and /readyz"),
+    Setting("http.port", 9108, "port of /metrics, /healthz and /readyz; 0 chooses a free one, -1 is off"),
+    Setting("security.internal_key", "", "key that signs labels and markers in the log", secret=True),
+    Setting("security.internal_key_file", "", "a file that holds that key"),
+    Setting("security.trust_internal", False, "accept labels and markers without a signature"),
+    Setting("security.redaction_key", "", "key of the hash that stands for a refused card number", secret=True),
+    Setting("security.redaction_key_file", "", "a file that holds that key"),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings in force, with where each came from."""
+
+    values: Mapping[str, Value]
+    origins: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        """A setting of type text."""
+        return str(self.values[name])
+
+    def whole(self, name: str) -> int:
+        """A whole number."""
+        return int(self.values[name])
+
+    def number(self, name: str) -> float:
+        """A number."""
+        return float(self.values[name])
+
+    def flag(self, name: str) -> bool:
+        """A yes or no."""
+        return bool(self.values[name])
+
+    def secret(self, name: str) -> str:
+        """A secret: its own value, else what the file of ``<name>_file`` holds, else empty.
+
+        Raises:
+            AssayError: the file cannot be read.
+        """
+        value = self.text(name)
+        path = self.text(f"{name}_file")
+        if value or not path:
+            return value
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise AssayError(f"{name}_file: expected a readable file, got {path} ({error.strerror})") from None
+
+
+def load_config(
+    path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Value | None] | None = None,
+) -> Config:
+    """Read every setting; None among `overrides` means "not given on the command line".
+
+    Raises:
+        AssayError: a file that cannot be read, a key that is not a setting, a value of the wrong type.
+
+    >>> load_config(environment={"ASSAY_ENGINE_BATCH_EVENTS": "7"}).whole("engine.batch_events")
+    7
+    """
+    environment = os.environ if environment is None else environment
+    if path is None and environment.get("ASSAY_CONFIG"):
+        path = Path(environment["ASSAY_CONFIG"])
+    values: dict[str, Value] = {setting.name: setting.default for setting in SETTINGS}
+    origins = dict.fromkeys(values, "default")
+    if path is not None:
+        for name, value in _flattened(_read(path)).items():
+            values[name] = _typed(_setting(name, str(path)), value, str(path))
+            origins[name] = str(path)
+    for setting in SETTINGS:
+        if setting.variable in environment:
+            values[setting.name] = _typed(setting, environment[setting.variable], setting.variable)
+            origins[setting.name] = setting.variable
+    for name, given in (overrides or {}).items():
+        if given is not None:
+            values[name] = _typed(_setting(name, "command line"), given, "command line")
+            origins[name] = "command line"
+    return Config(values, origins)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AssayError(f"configuration: expected a readable TOML file, got {path} ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AssayError(f"configuration {path}: expected TOML: {error}") from None
+
+
+def _flattened(table: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for section, keys in table.items():
+        if not isinstance(keys, dict):
+            flat[section] = keys
+            continue
+        for key, value in keys.items():
+            flat[f"{section}.{key}"] = value
+    return flat
+
+
+def _setting(name: str, origin: str) -> Setting:
+    if name not in _BY_NAME:
+        raise AssayError(f"{origin}: {name} is not a setting; `assay config` lists them all")
+    return _BY_NAME[name]
+
+
+def _typed(setting: Setting, value: Any, origin: str) -> Value:
+    wanted = type(setting.default)
+    if wanted is bool and isinstance(value, str) and value.lower() in ("true", "1", "yes", "false", "0", "no"):
+        return value.lower() in ("true", "1", "yes")
+    if wanted is bool and not isinstance(value, bool):
+        raise AssayError(f"{origin}: {setting.name} is {setting.meaning}; expected true or false")
+    if wanted is str and not isinstance(value, str):
+        raise AssayError(f"{origin}: {setting.name} is {setting.meaning}; expected text")
+    try:
+        typed: Value = wanted(value)
+    except (TypeError, ValueError):
+        expected = "a whole number" if wanted is int else "a number"
+        raise AssayError(f"{origin}: {setting.name} is {setting.meaning}; expected {expected}") from None
+    return typed

@@ -1,0 +1,82 @@
+"""Events and labels from files: JSON lines, Parquet, or standard input, as the raw bytes that a log would hold.
+
+A Parquet row becomes the JSON object of its non-null columns, so both formats go through the same decoder.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from features.errors import AssayError
+
+STANDARD = Path("-")
+"""Stands for standard input or standard output."""
+LONGEST_LINE_BYTES = 16 << 20
+_PARQUET_ROWS = 10_000
+
+
+class EventFile:
+    """The records of one file, in order.
+
+    Attributes:
+        total_bytes: size of the file, None for standard input.
+        read_bytes: how far reading has come, for a progress bar.
+
+    Raises:
+        AssayError: the file is not there, or cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.total_bytes: int | None = None
+        self.read_bytes = 0
+        if path != STANDARD:
+            if not path.is_file():
+                raise AssayError(f"{path}: expected a file of events (JSON lines or Parquet), there is none")
+            self.total_bytes = path.stat().st_size
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._path == STANDARD:
+            yield from self._lines(sys.stdin.buffer)
+        elif self._path.suffix == ".parquet":
+            yield from self._rows()
+        else:
+            with self._path.open("rb", buffering=1 << 20) as file:
+                yield from self._lines(file)
+
+    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        number = 0
+        while line := file.readline(LONGEST_LINE_BYTES):
+            number += 1
+            self.read_bytes += len(line)
+            if len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n"):
+                raise AssayError(
+                    f"{self._path}, line {number}: expected JSON lines, got one of over {LONGEST_LINE_BYTES} bytes"
+                )
+            yield line.rstrip(b"\r\n")
+
+    def _rows(self) -> Iterator[bytes]:
+        import pyarrow
+        from pyarrow import parquet
+
+        assert self.total_bytes is not None
+        try:
+            file = parquet.ParquetFile(self._path)
+            rows = file.metadata.num_rows
+            for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
+                self.read_bytes += self.total_bytes * len(batch) // max(1, rows)
+                for row in batch.to_pylist():
+                    yield orjson.dumps(_without_nulls(row))
+        except (pyarrow.ArrowInvalid, OSError) as error:
+            raise AssayError(f"{self._path}: expected a Parquet file: {str(error).splitlines()[0]}") from None
+
+
+def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_nulls(member) if isinstance(member, dict) else member
+        for name, member in value.items()
+        if member is not None
+    }

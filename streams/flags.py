@@ -1,0 +1,17 @@
+"""Flags of a verdict: names of what the fold noticed, in their fixed order."""
+
+from features.kernel import APPROXIMATE, COLD_START, LATE
+
+_NAMES = ((COLD_START, "cold_start"), (LATE, "late"), (APPROXIMATE, "approximate"))
+
+
+def flag_names(bits: int, degraded: bool) -> list[str]:
+    """Names of the flags that are set.
+
+    >>> flag_names(COLD_START | APPROXIMATE, degraded=True)
+    ['cold_start', 'approximate', 'degraded']
+    """
+    names = [name for bit, name in _NAMES if bits & bit]
+    if degraded:
+        names.append("degraded")
+    return names

@@ -1,0 +1,135 @@
+"""Settings of the worker's Kafka clients, each with its reason, and the checks before work begins."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from features.errors import AssayError
+from streams.config import Config
+from streams.connection import client_settings
+
+_log = logging.getLogger("assay.kafka")
+_FATAL = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
+
+
+class FirstError:
+    """Remembers the first error after which going on is pointless; librdkafka only tells it to a callback."""
+
+    def __init__(self) -> None:
+        self._message: str | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        """The client's `error_cb`."""
+        if self._message is None and (error.code() in _FATAL or error.fatal()):
+            self._message = error.str()
+        else:
+            _log.warning("kafka: %s", error.str())
+
+    def raise_if_any(self) -> None:
+        """Raise what was remembered.
+
+        Raises:
+            AssayError: the broker refused us, or the client cannot go on.
+        """
+        if self._message is not None:
+            raise AssayError(
+                f"Kafka refuses this worker: {self._message}; check kafka.username, the password, kafka.ca_file, and "
+                "that no other worker runs with the same kafka.slot"
+            )
+
+
+def first_error() -> FirstError:
+    """A fresh one for a worker's clients."""
+    return FirstError()
+
+
+def connection(config: Config) -> dict[str, Any]:
+    """Settings of the connection, checked.
+
+    Raises:
+        AssayError: see `streams.connection.client_settings`.
+    """
+    password = config.secret("kafka.password")
+    ca_file = config.text("kafka.ca_file")
+    password_file = config.text("kafka.password_file")
+    settings: dict[str, Any] = client_settings(
+        config.text("kafka.bootstrap"),
+        security=config.text("kafka.security"),
+        username=config.text("kafka.username") or None,
+        password_file=Path(password_file) if password_file else None,
+        ca_file=Path(ca_file) if ca_file else None,
+        insecure=config.flag("kafka.insecure"),
+    )
+    if password and "sasl.password" in settings:
+        settings["sasl.password"] = password
+    return settings
+
+
+def consumer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
+    """Settings of the worker's consumer."""
+    settings = {
+        **connection(config),
+        "group.id": config.text("kafka.group"),
+        "partition.assignment.strategy": "cooperative-sticky",  # a rebalance stops only what moves
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,  # offsets are part of the transaction
+        "auto.offset.reset": "error",  # every start is at an offset of ours; a lost one must not be guessed
+        "session.timeout.ms": config.whole("kafka.session_timeout_ms"),
+        "max.poll.interval.ms": max(300_000, config.whole("kafka.session_timeout_ms")),
+        "queued.max.messages.kbytes": 65_536,
+        "fetch.wait.max.ms": 20,
+        "error_cb": on_error,
+    }
+    if config.flag("kafka.static_membership"):
+        settings["group.instance.id"] = f"{config.text('kafka.group')}-{config.text('kafka.slot')}"
+    return settings
+
+
+def producer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
+    """Settings of the worker's producer, without what makes it transactional."""
+    timeout_ms = config.whole("engine.transaction_timeout_ms")
+    return {
+        **connection(config),
+        "linger.ms": 2,
+        "batch.num.messages": 10_000,
+        "compression.type": "lz4",
+        "queue.buffering.max.messages": 1_000_000,
+        "retry.backoff.ms": 2,  # the default of 100 is added to back-to-back commits
+        "retry.backoff.max.ms": 50,
+        "transaction.timeout.ms": timeout_ms,
+        "message.timeout.ms": timeout_ms,
+        "error_cb": on_error,
+    }
+
+
+def topics_present(config: Config, source: str, targets: Sequence[str]) -> int:
+    """Partitions of `source`, after checking that the broker answers and each target has as many.
+
+    Raises:
+        AssayError: no broker, no topic, or too few partitions.
+    """
+    problem = first_error()
+    admin = AdminClient({**connection(config), "error_cb": problem, "socket.connection.setup.timeout.ms": 5_000})
+    try:
+        topics = admin.list_topics(timeout=10.0).topics
+    except KafkaException as error:
+        problem.raise_if_any()
+        raise AssayError(
+            f"no Kafka broker answers at {config.text('kafka.bootstrap')} ({error.args[0].name()}): start one with "
+            "`assay broker up`, or set kafka.bootstrap (ASSAY_KAFKA_BOOTSTRAP)"
+        ) from None
+    missing = [name for name in (source, *targets) if name not in topics]
+    if missing:
+        raise AssayError(f"topics are missing: {', '.join(missing)}; create them with `assay topics apply`")
+    partitions = len(topics[source].partitions)
+    for name in targets:
+        if len(topics[name].partitions) < partitions:
+            raise AssayError(
+                f"{name} has {len(topics[name].partitions)} partitions, {source} has {partitions}: a verdict goes to "
+                f"the partition of its event, so {name} needs at least as many"
+            )
+    return partitions

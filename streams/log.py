@@ -1,0 +1,85 @@
+"""What a log holds and what the fold wants published, whatever carries them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import InvalidRecord
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class LogRecord(NamedTuple):
+    """One record of one partition of the events log.
+
+    Attributes:
+        offset: its place; rising, not always by one.
+        value: the bytes as they came, None for a tombstone.
+        key: the record's key, None if it has none or the log is a file.
+        timestamp_ms: when the log took it, None if the log does not say.
+        headers: as they came.
+    """
+
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp_ms: int | None = None
+    headers: Headers = ()
+
+
+class Outgoing(NamedTuple):
+    """One record to publish.
+
+    Attributes:
+        place: index of the record that caused it in the batch that was folded.
+        key: account id.
+        value: the bytes to publish.
+    """
+
+    place: int
+    key: bytes
+    value: bytes
+
+
+class SetAside(NamedTuple):
+    """One record for the dead-letter topic, with the reason."""
+
+    place: int
+    error: InvalidRecord
+
+
+class JudgedFeatures(NamedTuple):
+    """What one segment of a batch was judged by, for `--features`.
+
+    Attributes:
+        event_ids: of each judged event.
+        account_ids: of each judged event.
+        time_ms: int64[n].
+        kind: uint8[n].
+        amount_base_minor: int64[n].
+        features: float32[n, f].
+    """
+
+    event_ids: list[str]
+    account_ids: list[str]
+    time_ms: NDArray[np.int64]
+    kind: NDArray[np.uint8]
+    amount_base_minor: NDArray[np.int64]
+    features: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Output:
+    """Everything that folding one batch asks the shell to do."""
+
+    verdicts: list[Outgoing] = field(default_factory=list)
+    outcomes: list[Outgoing] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
+    judged: list[JudgedFeatures] = field(default_factory=list)
+    refused_models: list[str] = field(default_factory=list)
+    duplicates: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    decisions: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,49 @@
+"""Names of the worker's metrics, in one place; dashboards and rules in `deploy/` use exactly these."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from streams.log import Output
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class WorkerMetrics:
+    """What one worker counts and measures."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.events = Counter("assay_events", "Accepted records by kind", ["kind"], registry=self.registry)
+        self.verdicts = Counter(
+            "assay_verdicts", "Published verdicts by decision", ["decision"], registry=self.registry
+        )
+        self.dead_letters = Counter("assay_dead_letters", "Refused records by code", ["code"], registry=self.registry)
+        self.duplicates = Counter("assay_duplicates", "Repeated events, not judged again", registry=self.registry)
+        self.batch_seconds = Histogram(
+            "assay_batch_seconds", "From decode to verdict bytes, per batch", buckets=_SECONDS, registry=self.registry
+        )
+        self.commit_seconds = Histogram(
+            "assay_commit_seconds", "Produce and commit, per batch", buckets=_SECONDS, registry=self.registry
+        )
+        self.lag_records = Gauge(
+            "assay_lag_records", "Records of the log not yet folded", ["partition"], registry=self.registry
+        )
+        self.partitions_owned = Gauge("assay_partitions_owned", "Partitions of this worker", registry=self.registry)
+        self.hot_accounts = Gauge("assay_hot_accounts", "Accounts in memory", registry=self.registry)
+        self.checkpoints = Counter("assay_checkpoints", "Checkpoints written", registry=self.registry)
+        self.transactions_aborted = Counter(
+            "assay_transactions_aborted", "Transactions given up and folded again", registry=self.registry
+        )
+        self.model_info = Info("assay_model", "Model and policy in force", registry=self.registry)
+        self.degraded = Gauge(
+            "assay_degraded", "1 while a model asked for by the log could not be opened", registry=self.registry
+        )
+
+    def count(self, output: Output) -> None:
+        """Count what one published batch gave."""
+        for kind, count in output.kinds.items():
+            self.events.labels(kind).inc(count)
+        for decision, count in output.decisions.items():
+            self.verdicts.labels(decision).inc(count)
+        for item in output.set_aside:
+            self.dead_letters.labels(item.error.code).inc()
+        self.duplicates.inc(output.duplicates)

@@ -1,0 +1,178 @@
+"""One partition with its state on disk: brings in what a batch needs, folds it, and checkpoints.
+
+Used alike by the file end and by the Kafka end. The order that makes a crash harmless is theirs: what `fold` returns is
+published and committed first, `checkpoint` comes after, so that the stored offset never runs ahead.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from features.errors import AssayError
+from features.store import StateStore
+from streams.engine import Engine
+from streams.intake import Decoded, Trust, decode_batch
+from streams.log import LogRecord, Output
+from streams.model_in_force import ModelInForce
+
+OpenModel = Callable[[str], ModelInForce]
+"""Opens a model by its id; raises AssayError."""
+
+DEFAULT_HOT_BYTES = 512 << 20
+_FOLD = "fold"
+_DETECTOR = "detector"
+_SCHEMA = 1
+_log = logging.getLogger("assay.partition")
+
+
+class FoldState(msgspec.Struct, frozen=True):
+    """What is stored beside the accounts: where the fold stands.
+
+    Attributes:
+        schema: version of this record.
+        next_offset: offset from which the log goes on.
+        model: id of the model in force there.
+        first_model: id of the model with which this state was started.
+        feature_set: hash of the feature set that the accounts were kept for.
+        degraded: see `Engine.degraded`.
+    """
+
+    schema: int
+    next_offset: int
+    model: str
+    first_model: str
+    feature_set: str
+    degraded: bool
+
+
+class Partition:
+    """An engine, its store, and the way to models named by markers.
+
+    Args:
+        number: of the partition.
+        store: its state; kept open until `close`.
+        first_model: model in force at the beginning of the log.
+        open_model: opens the models that markers name.
+        hot_bytes: memory for accounts; more are stored and dropped at checkpoints.
+        keep_features: keep the features of judged events in the output.
+
+    Raises:
+        AssayError: the stored state is of another version, feature set or first model.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        store: StateStore,
+        first_model: ModelInForce,
+        open_model: OpenModel,
+        *,
+        hot_bytes: int = DEFAULT_HOT_BYTES,
+        keep_features: bool = False,
+    ) -> None:
+        self._store = store
+        self._open_model = open_model
+        self._first_model = first_model
+        self.hot_bytes = hot_bytes
+        self.engine = Engine(number, first_model, keep_features=keep_features)
+        self.restored = False
+        stored = store.get_value(_FOLD)
+        if stored is not None:
+            self._restore(msgspec.json.decode(stored, type=FoldState))
+
+    @property
+    def next_offset(self) -> int:
+        """Offset from which the log goes on."""
+        return self.engine.next_offset
+
+    @property
+    def is_full(self) -> bool:
+        """Whether hot accounts take more memory than allowed: time for a checkpoint."""
+        return self.engine.accounts.used_bytes > self.hot_bytes
+
+    def fold(self, records: Sequence[LogRecord], trusted: Trust) -> Output:
+        """Decode and fold records; those below `next_offset` were folded before and are passed over."""
+        if records and records[0].offset < self.next_offset:
+            records = [record for record in records if record.offset >= self.next_offset]
+        batch = decode_batch(records, trusted)
+        self._bring_in(batch)
+        return self.engine.fold(batch, {name: self._opened(name) for name in batch.model_references()})
+
+    def checkpoint(self, values: Mapping[str, bytes] | None = None) -> None:
+        """Store everything that changed, with the offset, in one write; then let go of cold accounts.
+
+        Args:
+            values: further values of the caller that must become true together with the offset.
+        """
+        engine = self.engine
+        state = FoldState(
+            schema=_SCHEMA,
+            next_offset=engine.next_offset,
+            model=engine.model.id,
+            first_model=self._first_model.id,
+            feature_set=engine.model.feature_set.hash,
+            degraded=engine.degraded,
+        )
+        own = {_FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state()}
+        self._store.write(engine.accounts.dirty(), {**own, **(values or {})})
+        engine.accounts.mark_clean()
+        engine.accounts.evict(self.hot_bytes)
+
+    def stored_value(self, name: str) -> bytes | None:
+        """A value that a checkpoint stored for the caller."""
+        return self._store.get_value(name)
+
+    def close(self) -> None:
+        """Close the store; what was not checkpointed is folded again from the log."""
+        self._store.close()
+
+    def _bring_in(self, batch: Decoded) -> None:
+        accounts = self.engine.accounts
+        missing = accounts.missing(batch.account_ids())
+        for key, packed in zip(missing, self._store.get_accounts(missing), strict=True):
+            accounts.load(key, packed)
+
+    def _opened(self, model_id: str) -> ModelInForce | None:
+        if model_id == self.engine.model.id:
+            return self.engine.model
+        try:
+            return self._open_model(model_id)
+        except AssayError as error:
+            _log.error(
+                "partition %d: the log puts model %s in force, which cannot be opened, so model %s goes on judging and "
+                "every verdict is flagged degraded: %s",
+                self.engine.partition,
+                model_id[:16],
+                self.engine.model.id[:16],
+                error,
+            )
+            return None
+
+    def _restore(self, state: FoldState) -> None:
+        feature_set = self._first_model.feature_set
+        if state.schema != _SCHEMA:
+            raise AssayError(
+                f"state of partition {self.engine.partition}: expected schema {_SCHEMA}, got {state.schema}; "
+                "use the version that wrote it, or rebuild the state from the log in a fresh directory"
+            )
+        if state.first_model != self._first_model.id:
+            raise AssayError(
+                f"state of partition {self.engine.partition} was started with model {state.first_model[:16]}, "
+                f"you ask for {self._first_model.id[:16]}: name the first one, put the other in force with a model "
+                "marker in the log, or start with a fresh state directory"
+            )
+        if state.feature_set != feature_set.hash:
+            raise AssayError(
+                f"state of partition {self.engine.partition} was kept for feature set {state.feature_set[:16]}, this "
+                f"version has {feature_set.hash[:16]}: rebuild the state from the log in a fresh directory"
+            )
+        if state.model != self._first_model.id:
+            self.engine = self._engine_with(self._open_model(state.model))
+        self.engine.next_offset = state.next_offset
+        self.engine.degraded = state.degraded
+        self.engine.detector.restore(self._store.get_value(_DETECTOR) or b"")
+        self.restored = True
+
+    def _engine_with(self, model: ModelInForce) -> Engine:
+        return Engine(self.engine.partition, model, keep_features=self.engine.keep_features)

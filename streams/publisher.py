@@ -1,0 +1,171 @@
+"""Publishes what folding a batch gave, together with how far the log was read.
+
+`exactly_once`: every record and the consumed offsets are one Kafka transaction; readers see all of it or nothing.
+`at_least_once`: records are flushed, then the offsets committed; after a crash a verdict may appear again with the same
+bytes. See docs/decisions/0005-delivery.md.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from features.errors import AssayError
+from streams.watchdog import Watchdog
+
+_log = logging.getLogger("assay.publisher")
+
+Delivery = Literal["exactly_once", "at_least_once"]
+
+
+class Message(NamedTuple):
+    """One record to produce."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]] | None
+
+
+class AbortedError(Exception):
+    """The batch was not published and nothing of it will be: fold it again from the stored state."""
+
+
+class Publisher(Protocol):
+    """Publishes batches."""
+
+    def publish(self, messages: Sequence[Message], offsets: Sequence[TopicPartition]) -> None:
+        """Publish `messages` and commit `offsets` (next offsets); returns when both are safe.
+
+        Raises:
+            AbortedError: nothing was published; the process can go on.
+            AssayError: it is not known what was published, or this worker was replaced: the process has to end.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the producer."""
+        ...
+
+
+class TransactionalPublisher:
+    """Exactly once. After an answer that leaves the outcome open the producer is never used again.
+
+    Args:
+        producer_settings: client settings with a stable `transactional.id`.
+        consumer: whose group membership fences a worker that was replaced.
+        watchdog: ends the process if a call does not return.
+    """
+
+    def __init__(self, producer_settings: dict[str, Any], consumer: Consumer, watchdog: Watchdog) -> None:
+        self._consumer = consumer
+        self._watchdog = watchdog
+        self._producer = Producer(producer_settings)
+        with watchdog.guard("init_transactions"):
+            try:
+                self._producer.init_transactions(-1)
+            except KafkaException as error:
+                raise AssayError(_explained(error, "starting transactions")) from None
+
+    def publish(self, messages: Sequence[Message], offsets: Sequence[TopicPartition]) -> None:
+        """See `Publisher`."""
+        with self._watchdog.guard("the transaction of a batch"):
+            try:
+                self._producer.begin_transaction()
+                _produce_all(self._producer, messages)
+                self._producer.send_offsets_to_transaction(list(offsets), self._consumer.consumer_group_metadata(), -1)
+                self._producer.commit_transaction(-1)
+            except KafkaException as error:
+                self._give_up(error)
+
+    def _give_up(self, error: KafkaException) -> None:
+        cause: KafkaError = error.args[0]
+        if not cause.txn_requires_abort():
+            raise AssayError(_explained(error, "publishing a batch")) from None
+        try:
+            self._producer.abort_transaction(-1)
+        except KafkaException as abort_error:
+            raise AssayError(_explained(abort_error, "aborting a transaction")) from None
+        _log.warning("a transaction was aborted, its batch is folded again: %s", cause.str())
+        raise AbortedError from None
+
+    def close(self) -> None:
+        """See `Publisher`."""
+        with self._watchdog.guard("closing the producer"):
+            self._producer.flush(5.0)
+
+
+class FlushingPublisher:
+    """At least once."""
+
+    def __init__(self, producer_settings: dict[str, Any], consumer: Consumer, watchdog: Watchdog) -> None:
+        self._consumer = consumer
+        self._watchdog = watchdog
+        self._failures: list[KafkaError] = []
+        self._producer = Producer({**producer_settings, "on_delivery": self._delivered})
+
+    def _delivered(self, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self._failures.append(error)
+
+    def publish(self, messages: Sequence[Message], offsets: Sequence[TopicPartition]) -> None:
+        """See `Publisher`."""
+        with self._watchdog.guard("flushing and committing a batch"):
+            try:
+                _produce_all(self._producer, messages)
+                self._producer.flush()
+                if self._failures:
+                    raise KafkaException(self._failures[0])
+                self._consumer.commit(offsets=list(offsets), asynchronous=False)
+            except KafkaException as error:
+                raise AssayError(_explained(error, "publishing a batch")) from None
+
+    def close(self) -> None:
+        """See `Publisher`."""
+        with self._watchdog.guard("closing the producer"):
+            self._producer.flush(5.0)
+
+
+def make_publisher(
+    delivery: Delivery, settings: dict[str, Any], transactional_id: str, consumer: Consumer, watchdog: Watchdog
+) -> Publisher:
+    """The publisher of a delivery mode, with `settings` of the connection and of producing."""
+    if delivery == "exactly_once":
+        return TransactionalPublisher({**settings, "transactional.id": transactional_id}, consumer, watchdog)
+    return FlushingPublisher({**settings, "enable.idempotence": True}, consumer, watchdog)
+
+
+def _produce_all(producer: Producer, messages: Sequence[Message]) -> None:
+    produce = producer.produce
+    for topic, partition, key, value, headers in messages:
+        while True:
+            try:
+                if headers:
+                    produce(topic, value, key, partition, headers=headers)
+                else:
+                    produce(topic, value, key, partition)
+                break
+            except BufferError:  # librdkafka's queue is full: let it send
+                producer.poll(0.05)
+    producer.poll(0)
+
+
+def _explained(error: KafkaException, doing: str) -> str:
+    cause: KafkaError = error.args[0]
+    if cause.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
+        return (
+            f"{doing}: another worker runs with this slot (kafka.slot) and has taken over; give each worker its own "
+            "slot. Nothing is lost: what this one had not committed is folded by the other"
+        )
+    if cause.code() in (
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    ):
+        return f"{doing}: the broker refuses it ({cause.str()}); grant this user the rights listed in docs/broker.md"
+    return (
+        f"{doing}: {cause.str()} ({cause.name()}); the worker ends so that it cannot publish twice. "
+        "Start it again: it recovers by itself"
+    )

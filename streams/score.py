@@ -1,0 +1,246 @@
+"""The file end of the engine: events in, verdicts out, no broker; the same fold as the Kafka end.
+
+Order at a checkpoint: outputs reach the disk, then one write stores accounts, detector, offset and the lengths of the
+outputs. After a crash the outputs are cut back to those lengths and the fold goes on from that offset, so every verdict
+is in the file once.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+from features.records import dead_letter_json
+
+from features.errors import AssayError
+from features.rocks_store import RocksStore
+from streams.bad_share import BadShare
+from streams.event_files import STANDARD, EventFile
+from streams.label_merge import merge_labels
+from streams.log import LogRecord, Output
+from streams.model_in_force import ModelInForce
+from streams.partition import OpenModel, Partition
+from streams.sinks import FeatureSink, LineSink, ParquetSink, Sink
+
+TOPIC = "fraud.events"
+"""Name under which a file's records appear in dead letters, and of its state directory."""
+CHECKPOINT_RECORDS = 250_000
+_OUTPUTS = "outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """What to score and where to write.
+
+    Attributes:
+        events: JSON lines or Parquet; ``-`` is standard input.
+        out: verdicts; ``-`` is standard output, ``.parquet`` is Parquet.
+        labels: merged into the log at `known_at_ms`; None if there are none.
+        outcomes: labels joined with what they judge; None to write none.
+        dead_letters: refused records with reasons; the file appears with the first.
+        features: one row per judged event; None to write none.
+        state: directory of the state; None keeps it only for this run.
+        partition: number that verdicts carry.
+        continues: the file goes on where the state ends, instead of starting at offset 0.
+        stop_after: fold no more than so many records in this run.
+        batch_events: most records in one batch.
+        hot_bytes: memory for hot accounts.
+        bad_share: share of refused records at which to stop.
+        redaction_key: key of the hash that stands for a refused card number.
+    """
+
+    events: Path
+    out: Path
+    labels: Path | None = None
+    outcomes: Path | None = None
+    dead_letters: Path = Path("dead-letters.jsonl")
+    features: Path | None = None
+    state: Path | None = None
+    partition: int = 0
+    continues: bool = False
+    stop_after: int | None = None
+    batch_events: int = 2_000
+    hot_bytes: int = 512 << 20
+    bad_share: float = 0.5
+    redaction_key: bytes = b""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        records: folded in this run.
+        skipped: folded by earlier runs.
+        verdicts: written in this run.
+        outcomes: written in this run.
+        dead_letters: refused in this run, by code.
+        duplicates: repeated events, neither judged nor applied again.
+        decisions: verdicts by decision.
+        kinds: accepted records by kind.
+        next_offset: where the log goes on.
+    """
+
+    records: int = 0
+    skipped: int = 0
+    verdicts: int = 0
+    outcomes: int = 0
+    dead_letters: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    decisions: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    next_offset: int = 0
+
+    def add(self, output: Output) -> None:
+        """Count what one batch gave."""
+        self.verdicts += len(output.verdicts)
+        self.outcomes += len(output.outcomes)
+        self.duplicates += output.duplicates
+        for item in output.set_aside:
+            self.dead_letters[item.error.code] = self.dead_letters.get(item.error.code, 0) + 1
+        for mine, theirs in ((self.decisions, output.decisions), (self.kinds, output.kinds)):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
+
+
+Progress = Callable[[int, int, int | None], None]
+"""Called per batch with records folded so far, bytes read, bytes in all (None: not known)."""
+
+
+def score(
+    request: ScoreRequest, first_model: ModelInForce, open_model: OpenModel, progress: Progress = lambda *_: None
+) -> Summary:
+    """Score a file.
+
+    Raises:
+        AssayError: a file, the state or a setting is not as it must be; everything up to the last checkpoint stands.
+    """
+    if request.state is None:
+        with TemporaryDirectory(prefix="assay-state-") as directory:
+            return _score(request, Path(directory), first_model, open_model, progress)
+    return _score(request, request.state, first_model, open_model, progress)
+
+
+def _score(
+    request: ScoreRequest, state: Path, first_model: ModelInForce, open_model: OpenModel, progress: Progress
+) -> Summary:
+    file = EventFile(request.events)
+    labels = EventFile(request.labels) if request.labels else None
+    store = RocksStore(state / f"{TOPIC}-{request.partition}")
+    try:
+        partition = Partition(
+            request.partition,
+            store,
+            first_model,
+            open_model,
+            hot_bytes=request.hot_bytes,
+            keep_features=request.features is not None,
+        )
+        start = partition.next_offset
+        sinks = _Sinks(request, partition)
+        values: Iterator[bytes] = merge_labels(file, labels) if labels else iter(file)
+        summary = Summary()
+        if not request.continues:
+            summary.skipped = sum(1 for _ in islice(values, start))
+            if summary.skipped < start:
+                raise AssayError(
+                    f"{request.events} has {summary.skipped} records, the state has folded {start}: name the file that "
+                    "it was started with, or use --continue if this file goes on where the state ends"
+                )
+        if request.stop_after is not None:
+            values = islice(values, request.stop_after)
+        watch = BadShare(request.bad_share)
+        records = (LogRecord(offset, value) for offset, value in enumerate(values, start))
+        unstored = 0
+        while batch := tuple(islice(records, request.batch_events)):
+            output = partition.fold(batch, trusted=_everyone)
+            watch.add(good=len(batch) - len(output.set_aside), bad=len(output.set_aside))
+            sinks.write(batch, output)
+            summary.add(output)
+            summary.records += len(batch)
+            unstored += len(batch)
+            progress(summary.records, file.read_bytes, file.total_bytes)
+            if partition.is_full or unstored >= CHECKPOINT_RECORDS:
+                partition.checkpoint(sinks.sync())
+                unstored = 0
+        partition.checkpoint(sinks.sync())
+        sinks.close()
+        summary.next_offset = partition.next_offset
+        return summary
+    finally:
+        store.close()
+
+
+def _everyone(_: LogRecord) -> bool:
+    """Whoever can write the file may write labels and markers into it."""
+    return True
+
+
+class _Sinks:
+    """All outputs of one run; continues those that an earlier run with the same state left."""
+
+    def __init__(self, request: ScoreRequest, partition: Partition) -> None:
+        stored = partition.stored_value(_OUTPUTS)
+        self._lengths: dict[str, int] = msgspec.json.decode(stored) if stored else {}
+        whole = [path for path in (request.out, request.features) if path is not None and path.suffix == ".parquet"]
+        if partition.next_offset > 0 and any(str(path.resolve()) in self._lengths for path in whole):
+            raise AssayError(
+                f"{whole[0]}: a Parquet file cannot be continued; name another file for this part, or JSON lines"
+            )
+        self._request = request
+        self._verdicts: Sink = (
+            ParquetSink(request.out) if request.out.suffix == ".parquet" else self._lines(request.out, eager=True)
+        )
+        self._dead_letters = self._lines(request.dead_letters, eager=False)
+        self._outcomes = self._lines(request.outcomes, eager=True) if request.outcomes else None
+        self._features = FeatureSink(request.features, partition.engine.model.feature_set) if request.features else None
+
+    def write(self, batch: tuple[LogRecord, ...], output: Output) -> None:
+        """Write what folding `batch` gave."""
+        self._verdicts.write([record.value for record in output.verdicts])
+        if self._outcomes is not None:
+            self._outcomes.write([record.value for record in output.outcomes])
+        if self._features is not None:
+            self._features.write(output.judged)
+        request = self._request
+        self._dead_letters.write(
+            [
+                dead_letter_json(
+                    error,
+                    topic=TOPIC,
+                    partition=request.partition,
+                    offset=batch[place].offset,
+                    value=batch[place].value,
+                    redaction_key=request.redaction_key or None,
+                )
+                for place, error in output.set_aside
+            ]
+        )
+
+    def sync(self) -> dict[str, bytes]:
+        """Make everything safe; the lengths that a checkpoint has to store."""
+        sinks: list[tuple[Path | None, Sink | None]] = [
+            (self._request.out, self._verdicts),
+            (self._request.dead_letters, self._dead_letters),
+            (self._request.outcomes, self._outcomes),
+        ]
+        for path, sink in sinks:
+            if path is not None and sink is not None and path != STANDARD:
+                self._lengths[str(path.resolve())] = sink.sync()
+        if self._request.features is not None:
+            self._lengths[str(self._request.features.resolve())] = 0
+        return {_OUTPUTS: msgspec.json.encode(self._lengths)}
+
+    def close(self) -> None:
+        """Finish every file."""
+        self._verdicts.close()
+        self._dead_letters.close()
+        if self._outcomes is not None:
+            self._outcomes.close()
+        if self._features is not None:
+            self._features.close()
+
+    def _lines(self, path: Path, *, eager: bool) -> LineSink:
+        return LineSink(path, self._lengths.get(str(path.resolve()), 0), eager=eager)

@@ -1,0 +1,66 @@
+"""Ends the process when a call that must return does not.
+
+librdkafka's transaction calls can block for ever whatever timeout they are given, and a thread blocked in C cannot be
+interrupted. So a second thread watches: past the deadline it dumps every stack and leaves at once. That is safe,
+because a crash at any instruction is (docs/decisions/0005-delivery.md).
+"""
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_log = logging.getLogger("assay.watchdog")
+
+
+def _leave() -> None:
+    sys.stderr.flush()
+    os._exit(1)
+
+
+class Watchdog:
+    """Watches one thread.
+
+    Args:
+        limit_s: longest time that a guarded block may take.
+        leave: what to do when it takes longer; by default the process ends with code 1.
+    """
+
+    def __init__(self, limit_s: float, leave: Callable[[], None] = _leave) -> None:
+        self._limit_s = limit_s
+        self._leave = leave
+        self._guarded: tuple[str, float] | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def guard(self, what: str) -> Iterator[None]:
+        """Watch the block; `what` is said if it does not end in time."""
+        self._guarded = (what, time.monotonic() + self._limit_s)
+        try:
+            yield
+        finally:
+            self._guarded = None
+
+    def stop(self) -> None:
+        """End the watching thread."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(min(1.0, self._limit_s / 4)):
+            guarded = self._guarded
+            if guarded is not None and time.monotonic() > guarded[1]:
+                _log.critical(
+                    "%s did not end within %.0f s; the worker leaves and recovers when it is started again. Stacks:",
+                    guarded[0],
+                    self._limit_s,
+                )
+                faulthandler.dump_traceback(file=sys.stderr)
+                self._leave()
+                return

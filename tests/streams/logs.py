@@ -1,0 +1,119 @@
+"""Logs for tests: mixed traffic of a few accounts from a seed, with everything that a real log holds."""
+
+import random
+
+import orjson
+
+from streams.log import LogRecord
+
+START_MS = 1_750_000_000_000
+MINUTE_MS = 60_000
+
+
+def payment(number: int, account: str, time_ms: int, **fields: object) -> bytes:
+    """A payment; `fields` are added or replace."""
+    event = {
+        "event_id": f"p{number}",
+        "type": "payment",
+        "account_id": account,
+        "time_ms": time_ms,
+        "amount_minor": 1_200,
+        "currency": "EUR",
+        "method": "card",
+    }
+    return orjson.dumps({**event, **fields})
+
+
+def label(number: int, judged: str, account: str, time_ms: int, verdict: str = "fraud") -> bytes:
+    """A label as it stands in the log."""
+    event = {
+        "event_id": f"l{number}",
+        "type": "label",
+        "account_id": account,
+        "time_ms": time_ms,
+        "judged_event_id": judged,
+        "label": verdict,
+        "known_at_ms": time_ms,
+        "source": "chargeback",
+    }
+    return orjson.dumps(event | ({"fraud_type": "card_not_present"} if verdict == "fraud" else {}))
+
+
+def model_marker(number: int, model_id: str, time_ms: int) -> bytes:
+    """A record that puts a model in force."""
+    marker = {"event_id": f"m{number}", "type": "marker", "time_ms": time_ms, "marker": "model", "value": model_id}
+    return orjson.dumps(marker)
+
+
+def mixed_log(length: int, seed: int, accounts: int = 12, model_ids: tuple[str, ...] = ()) -> list[bytes]:
+    """Payments, logins, profile changes, applications, late events, duplicates, conflicts, labels, rubbish, markers."""
+    source = random.Random(seed)
+    log: list[bytes] = []
+    sent: list[tuple[str, str, bytes]] = []
+    time_ms = START_MS
+    for number in range(length):
+        time_ms += source.choice((0, 1, 900, 40_000, 7 * MINUTE_MS))
+        account = f"a{min(source.randrange(accounts), source.randrange(accounts))}"
+        late_ms = source.choice((0,) * 12 + (1, 3_000, 5 * MINUTE_MS))
+        draw = source.random()
+        if draw < 0.04 and sent:
+            _, _, value = source.choice(sent[-40:])
+            log.append(value)
+        elif draw < 0.05 and sent:
+            event_id, owner, _ = source.choice(sent[-20:])
+            log.append(payment(0, owner, time_ms, event_id=event_id, amount_minor=7))
+        elif draw < 0.08:
+            log.append(
+                source.choice((b"", b"not json", b'{"type":"payment"}', b"[]", b'{"type":"login","time_ms":-1}'))
+            )
+        elif draw < 0.14 and sent:
+            event_id, owner, _ = source.choice(sent[-60:])
+            log.append(label(number, event_id, owner, time_ms, source.choice(("fraud", "fraud", "legit"))))
+        elif draw < 0.15 and model_ids:
+            log.append(model_marker(number, source.choice(model_ids), time_ms))
+        else:
+            value = _event(source, number, account, time_ms - late_ms)
+            log.append(value)
+            sent.append((orjson.loads(value)["event_id"], account, value))
+    return log
+
+
+def _event(source: random.Random, number: int, account: str, time_ms: int) -> bytes:
+    device = f"{account}-d{source.choice((1, 1, 1, 2, source.randrange(9)))}"
+    kind = source.random()
+    if kind < 0.15:
+        login = {
+            "event_id": f"s{number}",
+            "type": "login",
+            "account_id": account,
+            "time_ms": time_ms,
+            "device_id": device,
+            "success": source.random() < 0.8,
+        }
+        return orjson.dumps(login)
+    if kind < 0.19:
+        change = {"event_id": f"c{number}", "type": "profile_change", "account_id": account, "time_ms": time_ms}
+        return orjson.dumps(change | {"field": "password", "device_id": device})
+    if kind < 0.21:
+        application = {"event_id": f"o{number}", "type": "application", "account_id": account, "time_ms": time_ms}
+        return orjson.dumps(application | {"requested_minor": 50_000, "currency": "EUR"})
+    place = {"lat": round(source.uniform(48, 52), 3), "lon": round(source.uniform(2, 13), 3)}
+    return payment(
+        number,
+        account,
+        time_ms,
+        amount_minor=int(source.lognormvariate(7.5, 1.4)),
+        currency=source.choice(("EUR", "EUR", "JPY", "KWD")),
+        merchant_id=f"m{source.randrange(20)}",
+        device_id=device,
+        ip=f"10.0.{source.randrange(3)}.{source.randrange(9)}",
+        country=source.choice(("DE", "DE", "FR", "JP")),
+        channel=source.choice(("ecom", "pos")),
+        authorization=source.choice(("approved", "approved", "declined")),
+        **(place if source.random() < 0.3 else {}),
+    )
+
+
+def records(log: list[bytes]) -> list[LogRecord]:
+    """The log with offsets."""
+    return [LogRecord(offset, value) for offset, value in enumerate(log)]
