@@ -1,4 +1,4 @@
-"""Card numbers have no business here: find what looks like one, store a refused record without it, mask messages.
+"""Card numbers have no business here: what looks like one, what is stored in its place, what a message may say.
 
 A look-alike is 13 to 19 ASCII digits that pass the Luhn check (ISO/IEC 7812-1), with spaces or dashes anywhere
 between them. What other identifiers produce by chance is left alone: digits inside a hexadecimal hash or a UUID,
@@ -35,7 +35,7 @@ _decimals = re.compile(r"(?<![0-9.])-?[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?(?![0-9.
 _MAX_SCANNED_BYTES: Final = 1 << 20
 _TIMESTAMP_LENGTHS: Final = (13, 16, 19)  # milliseconds, microseconds, nanoseconds since 1970, until 2033
 
-_e_mails = re.compile(r"(?<![^\s@\"'<>])[^\s@\"'<>]+@[^\s@\"'<>]+").sub
+_e_mails = re.compile(r"(?<![^\s@\"'<>])[^\s@\"'<>]+@[^\s\"'<>]+").sub
 _long_numbers = re.compile(r"[0-9](?:[ \t-]*[0-9]){6,}").sub
 
 
@@ -108,16 +108,16 @@ def _card_number_in(text: str, spare_timestamps: bool = False) -> bool:
     return False
 
 
-def redact(raw: bytes, key: bytes | None = None) -> bytes:
+def redacted(raw: bytes, key: bytes | None = None) -> bytes:
     """What is stored in place of a record that holds a card number: its length and, with a `key`, its HMAC-SHA256.
 
     The keyed hash lets an operator recognise a repetition without the record; a hash without a key would let anyone
     try all card numbers (PCI DSS 4.0.1, 3.5.1.1), so without a key there is none.
 
-    >>> redact(b"4111111111111111")
+    >>> redacted(b"4111111111111111")
     b'[redacted 16 bytes]'
     """
-    if key is None:
+    if not key:
         return b"[redacted %d bytes]" % len(raw)
     return b"[redacted %d bytes, hmac-sha256 %s]" % (len(raw), hmac.digest(key, raw, "sha256").hex().encode())
 

@@ -64,11 +64,11 @@ def decode(value: bytes | None, *, key: bytes | None = None, timestamp_ms: int |
             value.decode()  # msgspec does not look into the strings of fields that it skips
         event: Event = _decode_event(value)
     except _REFUSED as error:
-        return _set_aside(value, _refusal(value, error, Event))
+        return marked(value, _refusal(value, error, Event))
     if len(value) > 2 * MAX_DEPTH and _is_too_deep(value):  # in 512 bytes, valid JSON cannot nest deeper than 256
-        return _set_aside(value, too_deep())
+        return marked(value, too_deep())
     fault = _fault(event, key, timestamp_ms)
-    return event if fault is None else _set_aside(value, fault)
+    return event if fault is None else marked(value, fault)
 
 
 def decode_label(
@@ -85,13 +85,23 @@ def decode_label(
             value.decode()
         intake: LabelIntake = _decode_intake(value)
     except _REFUSED as error:
-        return _set_aside(value, _refusal(value, error, LabelIntake))
+        return marked(value, _refusal(value, error, LabelIntake))
     if _is_too_deep(value):
-        return _set_aside(value, too_deep())
+        return marked(value, too_deep())
     fault = _time_fault("$.known_at_ms", intake.known_at_ms, timestamp_ms)
     if key is not None and key != intake.account_id.encode():
         fault = _key_fault()
-    return intake if fault is None else _set_aside(value, fault)
+    return intake if fault is None else marked(value, fault)
+
+
+def marked(raw: bytes, fault: InvalidRecord) -> InvalidRecord:
+    """`fault`, with `has_card_number` set if the record `raw` holds what looks like one, whatever it is refused for.
+
+    `decode` has done this with what it returns; a fault that is found later needs it before the record is stored.
+    """
+    if not fault.has_card_number and record_holds_card_number(raw):
+        return replace(fault, has_card_number=True)
+    return fault
 
 
 def _fault(event: Event, key: bytes | None, timestamp_ms: int | None) -> InvalidRecord | None:
@@ -162,18 +172,11 @@ def _refusal(raw: bytes, error: Exception, kind: Any) -> InvalidRecord:
     return not_json(error)
 
 
-def _set_aside(raw: bytes, fault: InvalidRecord) -> InvalidRecord:
-    """`fault`, marked when the record may only be stored redacted, whatever it was refused for."""
-    if not fault.has_card_number and record_holds_card_number(raw):
-        return replace(fault, has_card_number=True)
-    return fault
-
-
 def _size_fault(value: bytes | None) -> InvalidRecord:
     if value is None:
         return InvalidRecord("null_value", "$", "one JSON object in UTF-8", "no value")
     fault = InvalidRecord("too_large", "$", f"at most {MAX_VALUE_BYTES} bytes", f"{len(value) // 1024} KiB")
-    return _set_aside(value, fault)
+    return marked(value, fault)
 
 
 def _is_too_deep(raw: bytes) -> bool:

@@ -43,8 +43,10 @@ ERROR_CODES: Final[Mapping[str, str]] = {
     "key_mismatch": "The record's key is not its account_id.",
     "time_ahead": "The event's time is more than 5 minutes ahead of the record's Kafka timestamp.",
     "card_number": "A field holds something that looks like a card number.",
+    "not_authorized": "A label or marker record without the signature of someone who may write it.",
     "conflict": "The account's history holds the same event_id with other content.",
-    "internal_kind": "A label or marker record from someone who may not write it.",
+    "rate_missing": "The model in force has no exchange rate for the currency.",
+    "marker": "A marker asks for something that this engine cannot put in force.",
 }
 """Every code a dead letter can carry, with its meaning. Codes are stable: consumers may switch on them."""
 
@@ -91,7 +93,7 @@ def schema_fault(raw: bytes, error: msgspec.ValidationError, kind: Any) -> Inval
         path = f"{path}.{missing['field']}"
         return InvalidRecord("missing_field", path, expected_at(kind, record, path), "nothing")
     got = describe(_value_at(record, path), expected_at(kind, record, path))
-    if _WRONG_TYPE.match(what):
+    if _WRONG_TYPE.match(what) or path == "$":
         return InvalidRecord("wrong_type", path, expected_at(kind, record, path), got)
     code = "currency" if path.endswith(".currency") else "out_of_range"
     return InvalidRecord(code, path, expected_at(kind, record, path), got)

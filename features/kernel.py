@@ -129,7 +129,7 @@ def apply_batch(
         if position >= 0:
             status[row] = DUPLICATE if history[position]["content_hash"] == event["content_hash"] else CONFLICT
             continue
-        if count == 0 and index < 0:
+        if count == 0:  # folding leaves 256 events, so an empty history has no past at all
             flags[row] |= COLD_START
         if count > 0 and event["time_ms"] < history[count - 1]["time_ms"]:
             flags[row] |= LATE

@@ -103,7 +103,8 @@ class Rates:
         twice = 2 * remainder
         if twice > denominator or (twice == denominator and quotient & 1):
             quotient += 1
-        return quotient if quotient < MAX_AMOUNT_MINOR else MAX_AMOUNT_MINOR  # noqa: FURB136 - min() takes as long as all of this
+        # min() would take as long as all of this
+        return quotient if quotient < MAX_AMOUNT_MINOR else MAX_AMOUNT_MINOR  # noqa: FURB136
 
     def to_json(self) -> dict[str, Any]:
         """The table as a JSON object in canonical form: equal tables give equal objects, keys in order."""

@@ -1,78 +1,264 @@
-"""What the engine publishes, as types: verdicts, outcomes and dead letters."""
+"""The records that the engine writes: verdicts, outcomes and dead letters, with their bytes.
 
-from typing import Literal
+Field order is the order of the bytes. Nothing here knows a wall clock or a random number: the same record gives the
+same bytes wherever and whenever it is written.
+"""
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from features.card_number import redact
+from features.card_number import redacted as redacted
 from features.errors import InvalidRecord
+from features.events import FraudType, LabelSource
+
+_FLAGS: Final = ["cold_start", "late", "approximate", "degraded", "rules_only"]
+Decision = Annotated[str, Meta(extra_json_schema={"enum": ["approve", "step_up", "review", "decline"]})]
+Flag = Annotated[str, Meta(extra_json_schema={"enum": _FLAGS})]
+OutcomeFlag = Annotated[str, Meta(extra_json_schema={"enum": [*_FLAGS, "not_in_history"]})]
+Hash16 = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="First 16 hexadecimal digits of a sha256.")]
+Score = Annotated[float, Meta(ge=0.0, le=1.0, description="0 to 1, rounded to 6 digits; higher is more suspicious.")]
 
 
-class Reason(Struct, frozen=True, gc=False):
+class Coordinates(Struct, frozen=True, gc=False):
+    """Where in the log a record was decided.
+
+    Attributes:
+        partition: partition of the events topic.
+        offset: offset of the event, or of the label, in it.
+        entities_offset: how far the entity profiles were visible at that place; -1 before there are any.
+    """
+
+    partition: int
+    offset: int
+    entities_offset: int = -1
+
+
+class Reason(Struct, frozen=True, gc=False, kw_only=True):
+    """One reason for a decision.
+
+    Attributes:
+        code: entry of the reason registry.
+        feature: the feature that spoke; null for a rule that looks at none.
+        value: what it was; null when it was not known.
+        baseline: what is usual; null when it is not known.
+        contribution: share in the score, in log-odds.
+        text: one line for an analyst.
+    """
+
     code: str
-    feature: str
+    feature: str | None
     value: float | None
     baseline: float | None
     contribution: float
     text: str
 
 
-class Coordinates(Struct, frozen=True, gc=False):
-    partition: int
-    offset: int
-    entities_offset: int = -1
+class Verdict(Struct, frozen=True, gc=False, kw_only=True):
+    """What the engine says of one event.
 
+    Attributes:
+        event_id: the event; one event has one verdict.
+        account_id: its account, the record's key.
+        time_ms: its time.
+        decision: what to do.
+        score: the model's probability of fraud; null when no model could be asked (`rules_only`), never a silent 0.
+        anomaly: the detector's score; null while it is not yet warm.
+        expected_loss_minor: score times amount, in minor units of the base currency; null without a score.
+        reasons: most telling first; none for `approve` unless asked for.
+        model: hash of the model in force.
+        policy: hash of the policy in force.
+        at: where it was decided.
+        flags: what a reader should know about how it was reached.
+        schema: version of this shape.
+    """
 
-class Verdict(Struct, frozen=True, gc=False):
     event_id: str
     account_id: str
     time_ms: int
-    decision: str
-    score: float
-    anomaly: float | None
-    expected_loss_minor: int
+    decision: Decision
+    score: Score | None
+    anomaly: Score | None
+    expected_loss_minor: int | None
     reasons: list[Reason]
-    model: str
-    policy: str
+    model: Hash16
+    policy: Hash16
     at: Coordinates
-    flags: list[str]
+    flags: Sequence[Flag]
     schema: Literal[1] = 1
 
 
-class Judged(Struct, frozen=True):
+class Judged(Struct, frozen=True, gc=False, kw_only=True):
+    """The verdict that a label speaks of, as the account's history remembers it.
+
+    Attributes:
+        time_ms: the event's time.
+        offset: the event's offset in its partition.
+        decision: what was done; null if it was not judged.
+        score: the model's score; null if there was none.
+        anomaly: the detector's score; null if it was not yet warm.
+        amount_base_minor: the event's amount in minor units of the base currency, 0 if it has none.
+    """
+
     time_ms: int
     offset: int
-    decision: str | None
-    score: float | None
-    anomaly: float | None
+    decision: Decision | None
+    score: Score | None
+    anomaly: Score | None
     amount_base_minor: int
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False, kw_only=True):
+    """A label joined with the verdict and the features that it judges.
+
+    Attributes:
+        event_id: the label record's own id.
+        judged_event_id: the event that the label speaks of.
+        account_id: its account, the record's key.
+        label: what it turned out to be.
+        fraud_type: which fraud, when known.
+        known_at_ms: when it was learned.
+        source: who said so.
+        judged: the verdict; null when the event is no longer in the account's history.
+        feature_set: hash of the feature set that `features` belongs to.
+        features: by name, as they were served; null stands for "not known" (NaN).
+        flags: what a reader should know about how it was reached.
+        at: place of the label record.
+        schema: version of this shape.
+    """
+
     event_id: str
     judged_event_id: str
     account_id: str
-    label: str
-    fraud_type: str | None
+    label: Literal["fraud", "legit"]
+    fraud_type: FraudType | None
     known_at_ms: int
-    source: str
+    source: LabelSource
     judged: Judged | None
-    feature_set: str
+    feature_set: Hash16
     features: dict[str, float | None]
-    flags: list[str]
+    flags: Sequence[OutcomeFlag]
     at: Coordinates
     schema: Literal[1] = 1
 
 
+class DeadLetter(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A record that was set aside, as one JSON object: for files, where there are no headers.
+
+    At most one of `value`, `value_base64` and `redacted` is there; none for a record without a value.
+
+    Attributes:
+        topic: where the record was.
+        partition: where the record was.
+        offset: where the record was.
+        code: error code.
+        path: JSON path of the fault.
+        expected: what the contract asks for.
+        got: what came; never a value that may be personal.
+        key: the record's key.
+        value: the record, byte for byte, when it is UTF-8.
+        value_base64: the record in base64, when it is not UTF-8.
+        redacted: length and keyed hash in place of a record that holds a card number.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    code: str
+    path: str
+    expected: str
+    got: str
+    key: str | None = None
+    value: str | None = None
+    value_base64: str | None = None
+    redacted: str | None = None
+
+
+DEAD_LETTER_HEADERS: Final = {
+    "topic": "__connect.errors.topic",
+    "partition": "__connect.errors.partition",
+    "offset": "__connect.errors.offset",
+    "class": "__connect.errors.exception.class.name",
+    "message": "__connect.errors.exception.message",
+    "code": "assay-error-code",
+    "path": "assay-error-path",
+    "expected": "assay-error-expected",
+    "got": "assay-error-got",
+}
+"""Names of the headers of a dead letter; the first five are Kafka Connect's, so that its tools can read them."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(record: Struct) -> bytes:
+    """Compact JSON of `record` in UTF-8, fields in their declared order; NaN and infinities become null.
+
+    >>> encode(Coordinates(3, 88121))
+    b'{"partition":3,"offset":88121,"entities_offset":-1}'
+    """
+    return _encode(record)
+
+
+def six_digits(number: float) -> float | None:
+    """`number` as records carry it: rounded to 6 decimal digits, never -0.0; NaN and infinities become None.
+
+    >>> six_digits(0.12345649), six_digits(-1e-9), six_digits(float("nan"))
+    (0.123456, 0.0, None)
+    """
+    return round(number, 6) + 0.0 if math.isfinite(number) else None
+
+
 def dead_letter_headers(error: InvalidRecord, topic: str, partition: int, offset: int) -> list[tuple[str, bytes]]:
-    return [("__connect.errors.topic", topic.encode()), ("__connect.errors.partition", str(partition).encode()),
-            ("__connect.errors.offset", str(offset).encode()), ("assay-error-code", error.code.encode())]
+    """The headers that a dead letter has beside the record's own: its address and the reason, in plain UTF-8."""
+    texts = {
+        "topic": topic,
+        "partition": str(partition),
+        "offset": str(offset),
+        "class": "InvalidRecord",
+        "message": f"{error.code} at {error.path}: expected {error.expected}, got {error.got}",
+        "code": error.code,
+        "path": error.path,
+        "expected": error.expected,
+        "got": error.got,
+    }
+    return [(header, texts[name].encode()) for name, header in DEAD_LETTER_HEADERS.items()]
 
 
-def redacted(value: bytes, key: bytes | None) -> bytes:
-    return redact(value, key)
+def dead_letter_json(
+    error: InvalidRecord,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    value: bytes | None,
+    redaction_key: bytes | None,
+    key: bytes | None = None,
+) -> bytes:
+    """One line of a file of dead letters: a `DeadLetter` as JSON, without the line's end.
 
-
-def dead_letter_json(error, *, topic, partition, offset, value, redaction_key):
-    return msgspec.json.encode({"topic": topic, "partition": partition, "offset": offset, "code": error.code, "path": error.path, "expected": error.expected, "got": error.got, "value": (value or b"").decode("utf-8", "replace")})
+    `value` and `key` are the record's; `redaction_key` is the secret of the keyed hash of a redacted record.
+    """
+    form: dict[str, str] = {}
+    if value is not None and error.has_card_number:
+        form["redacted"] = redacted(value, redaction_key).decode()
+    elif value is not None:
+        try:
+            form["value"] = value.decode()
+        except UnicodeDecodeError:
+            form["value_base64"] = base64.b64encode(value).decode()
+    letter = DeadLetter(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        code=error.code,
+        path=error.path,
+        expected=error.expected,
+        got=error.got,
+        key=None if key is None else key.decode("utf-8", "backslashreplace"),
+        **form,
+    )
+    return _encode(letter)

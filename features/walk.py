@@ -45,6 +45,8 @@ class Scratch(NamedTuple):
     """int64[ENTITIES, 1024]: the walk that wrote the place; another number means free."""
     walk: NDArray[np.int64]
     """int64[1]: number of the current walk."""
+    latest_ms: NDArray[np.int64]
+    """int64[ENTITIES, 1024]: latest time of the entity in the same place of its table."""
     device_ms: NDArray[np.int64]
     """int64[1024]: earliest time of the device in the same place of its table."""
     device_places: NDArray[np.int64]
@@ -62,6 +64,7 @@ def new_scratch() -> Scratch:
         np.zeros((ENTITIES, _TABLE_SIZE), dtype=np.uint64),
         np.zeros((ENTITIES, _TABLE_SIZE), dtype=np.int64),
         np.zeros(1, dtype=np.int64),
+        np.zeros((ENTITIES, _TABLE_SIZE), dtype=np.int64),
         np.zeros(_TABLE_SIZE, dtype=np.int64),
         np.zeros(_TABLE_SIZE, dtype=np.int64),
         np.zeros(_N_WINDOWS, dtype=np.float64),
@@ -90,7 +93,7 @@ def _place(scratch: Scratch, entity: int, key: Any) -> int:
     keys = scratch.keys[entity]
     stamps = scratch.stamps[entity]
     walk = scratch.walk[0]
-    place = int(key & _TABLE_MASK)
+    place = int(np.int64(key & _TABLE_MASK))  # unsigned + 1 would become a float
     while stamps[place] == walk:
         if keys[place] == key:
             return place
@@ -171,8 +174,11 @@ def _merge_folded(out: NDArray[np.float64], scratch: Scratch, folded: Folded, in
                 key = folded.keys[index, entity, place]
                 if key == 0:
                     break
-                last_ms = folded.last_ms[index, entity, place]
-                if begin_ms < last_ms <= time_ms and _place(scratch, entity, key) < 0:
+                if folded.last_ms[index, entity, place] <= begin_ms or folded.first_ms[index, entity, place] > time_ms:
+                    continue
+                # the exact history may hold it too: counted already if it was seen inside this window
+                seen = _place(scratch, entity, key)
+                if seen < 0 or scratch.latest_ms[entity, seen] <= begin_ms:
                     out[(m.MERCHANTS + entity) * _N_WINDOWS + window] += 1.0
 
 
@@ -289,6 +295,7 @@ def measure(
                 place = -1 - place
                 scratch.keys[entity, place] = key
                 scratch.stamps[entity, place] = walk
+                scratch.latest_ms[entity, place] = past_ms
                 distinct[entity] += 1
                 if entity == _DEVICE:
                     scratch.device_places[devices] = place
@@ -334,6 +341,8 @@ def measure(
                 scratch.device_ms[seen] = min(scratch.device_ms[seen], introduced_ms)
             elif introduced_ms <= time_ms:
                 new_device_ms = max(new_device_ms, introduced_ms)
+        if folded.evicted[index, _DEVICE]:
+            approximate = True  # a device that was forgotten may have been introduced earlier than it seems
     for device in range(devices):
         new_device_ms = max(new_device_ms, scratch.device_ms[scratch.device_places[device]])
 
@@ -347,7 +356,7 @@ def measure(
     out[m.LIFETIME_MEAN] = lifetime_mean if lifetime_payments > 0 else np.nan
     out[m.LIFETIME_STD] = math.sqrt(lifetime_squares / (lifetime_payments - 1)) if lifetime_payments > 1 else np.nan
     out[m.LIFETIME_EVENTS] = events
-    out[m.SINCE_FIRST] = (time_ms - first_ms) / 1000.0 if events > 0 else np.nan
+    out[m.SINCE_FIRST] = (time_ms - first_ms) / 1000.0 if first_ms != NEVER_MS else np.nan
     out[m.SINCE_PAYMENT] = (time_ms - payment_ms) / 1000.0 if payment_ms != NEVER_MS else np.nan
     out[m.SINCE_LOGIN] = (time_ms - login_ms) / 1000.0 if login_ms != NEVER_MS else np.nan
     out[m.SINCE_FAILED_LOGIN] = (time_ms - failed_login_ms) / 1000.0 if failed_login_ms != NEVER_MS else np.nan

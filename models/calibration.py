@@ -18,6 +18,7 @@ LOWEST_SCORE = 1e-6
 
 _LARGEST_RAW = 40.0  # beyond it the clip decides anyway
 _NEWTON_STEPS = 100
+_SMALLEST_STEP = 1e-10
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,7 +87,7 @@ def fit_beta(raw: NDArray[np.float64], labels: NDArray[np.uint8], *, kept_negati
     A slope that comes out negative is set to 0 and the other fitted again, so that the map stays monotone.
     Arguments and errors are those of `fit_platt`.
     """
-    shared = _softplus(-np.abs(raw))  # ln(1 + e**-|z|)
+    shared = np.log1p(np.exp(-np.abs(raw)))  # ln(1 + e**-|z|)
     low = -(shared + np.maximum(-raw, 0.0))  # ln(s)
     high = shared + np.maximum(raw, 0.0)  # -ln(1 - s)
     low_slope, high_slope, intercept = _fit([low, high], labels)
@@ -103,10 +104,6 @@ def fit_beta(raw: NDArray[np.float64], labels: NDArray[np.uint8], *, kept_negati
         intercept=intercept,
         kept_negative_share=kept_negative_share,
     )
-
-
-def _softplus(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log1p(np.exp(x))
 
 
 def _fit(columns: list[NDArray[np.float64]], labels: NDArray[np.uint8]) -> list[float]:
@@ -126,27 +123,25 @@ def _fit(columns: list[NDArray[np.float64]], labels: NDArray[np.uint8]) -> list[
     )
     prior = np.ones(design.shape[1])
     prior[-1] = 0.0
-    weights = prior.copy()
-    loss = np.inf
-    step = np.zeros_like(weights)
-    for _ in range(_NEWTON_STEPS):
+
+    def loss(weights: NDArray[np.float64]) -> float:
         log_odds = design @ weights
-        new_loss = float(
-            (np.logaddexp(0.0, log_odds) - targets * log_odds).sum() + 0.5 * (prior * (weights - prior) ** 2).sum()
-        )
-        if new_loss > loss:  # overshot: go back half of the way
-            step *= 0.5
-            weights = weights - step
-            if np.abs(step).max() < 1e-12:
-                break
-            continue
-        loss = new_loss
-        probability = 1.0 / (1.0 + np.exp(-log_odds))
+        distance = float((prior * (weights - prior) ** 2).sum())
+        return float((np.logaddexp(0.0, log_odds) - targets * log_odds).sum()) + 0.5 * distance
+
+    # From slopes of 0, where every row has a say; from slopes of 1 a far-off intercept would leave no curvature.
+    weights = np.zeros_like(prior)
+    weights[-1] = np.log(targets.mean() / (1.0 - targets.mean()))
+    for _ in range(_NEWTON_STEPS):
+        probability = np.exp(-np.logaddexp(0.0, -(design @ weights)))
         gradient = design.T @ (probability - targets) + prior * (weights - prior)
         curvature = (design * (probability * (1.0 - probability))[:, None]).T @ design + np.diag(prior)
         step = -np.linalg.solve(curvature, gradient)
+        highest = loss(weights) * (1.0 + 1e-12)  # a sum of many rows is not exact to the last bit
+        while np.abs(step).max() > _SMALLEST_STEP and loss(weights + step) > highest:
+            step *= 0.5  # overshot
         weights = weights + step
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() <= _SMALLEST_STEP:
             break
     return [float(f"{weight:.9g}") for weight in weights]
 

@@ -102,7 +102,7 @@ class RiverDetector:
         self._totals[present] += row[present]
         self._counts += present
         if self._learnt == len(self._journal):
-            newest = self._journal[-(len(self._journal) // 2) :].copy()
+            newest = self._journal[-(len(self._journal) // 2) :]  # not overwritten: what is kept fills the other half
             self._start()
             for kept in newest:
                 self._learn(kept)

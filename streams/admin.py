@@ -11,6 +11,7 @@ from features.errors import AssayError
 from streams.topics import Existing, Step, plan, topic_names
 
 TIMEOUT_S = 20.0
+ASK_S = 3.0  # then look whether the client has learned of a refusal, and ask again
 CREDENTIALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 
@@ -23,29 +24,33 @@ def connect(settings: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> tuple[
     """
     errors: list[KafkaError] = []
     client = AdminClient({**settings, "error_cb": errors.append, "log_level": 0})
-    try:
-        metadata = client.list_topics(timeout=timeout_s)
-    except KafkaException as error:
-        client.poll(0)
-        raise AssayError(_why_not(settings["bootstrap.servers"], errors, error.args[0], timeout_s)) from None
-    return client, set(metadata.brokers)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        left_s = deadline - time.monotonic()
+        try:
+            return client, set(client.list_topics(timeout=max(0.1, min(ASK_S, left_s))).brokers)
+        except KafkaException as error:
+            client.poll(0)
+            _raise_refusal(settings["bootstrap.servers"], errors)
+            if left_s <= ASK_S:
+                reasons = [each.str() for each in errors if each.code() == KafkaError._TRANSPORT]
+                raise AssayError(
+                    f"Kafka at {settings['bootstrap.servers']} did not answer within {timeout_s:g} s "
+                    f"({(reasons or [error.args[0].str()])[0]}): "
+                    "check the address and --security, or start one with `assay broker up`"
+                ) from None
 
 
-def _why_not(bootstrap: str, errors: Iterable[KafkaError], last: KafkaError, timeout_s: float) -> str:
-    codes = {error.code(): error for error in errors}
-    for code in CREDENTIALS:
-        if code in codes:
-            return f"Kafka at {bootstrap} refused the credentials: check the user name and the password"
-    if KafkaError._SSL in codes:
-        return (
-            f"no encrypted connection to Kafka at {bootstrap}: {codes[KafkaError._SSL].str()}: "
-            "check the certificate authority (--ca-file) and --security"
-        )
-    reason = codes.get(KafkaError._TRANSPORT, last).str()
-    return (
-        f"Kafka at {bootstrap} did not answer within {timeout_s:g} s ({reason}): "
-        "check the address and --security, or start one with `assay broker up`"
-    )
+def _raise_refusal(bootstrap: str, errors: Iterable[KafkaError]) -> None:
+    """Trying again does not help against these."""
+    for error in errors:
+        if error.code() in CREDENTIALS:
+            raise AssayError(f"Kafka at {bootstrap} refused the credentials: check the user name and the password")
+        if error.code() == KafkaError._SSL:
+            raise AssayError(
+                f"no encrypted connection to Kafka at {bootstrap}: {error.str()}: "
+                "check the certificate authority (--ca-file) and --security"
+            )
 
 
 def look(client: AdminClient, names: Iterable[str]) -> dict[str, Existing]:

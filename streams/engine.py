@@ -11,7 +11,6 @@ from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
-from features.records import Coordinates, Judged, Outcome, Verdict
 from numpy.typing import NDArray
 
 from features.accounts import Accounts, Applied
@@ -19,6 +18,7 @@ from features.columns import KIND_NAMES, LABEL, NO_SCORE, NOT_JUDGED, PROFILE_CH
 from features.errors import InvalidRecord
 from features.events import Application, Event, Label, Login, Marker, Payment
 from features.kernel import APPLIED, APPROXIMATE, CONFLICT, DUPLICATE, NOT_IN_HISTORY
+from features.records import Coordinates, Judged, Outcome, Verdict
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
 from models.reasons import reasons_for
@@ -225,7 +225,7 @@ class Engine:
             label = cast(Label, segment.events[row])
             judged: Judged | None = None
             features: dict[str, float | None] = {}
-            flags = ["not_in_history"]
+            flags: tuple[str, ...] = ("not_in_history",)
             if applied.status[row] != NOT_IN_HISTORY:
                 found = applied.found[row]
                 place = judged_here.get(int(found["offset"]))

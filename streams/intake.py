@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from features.decode import decode
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
@@ -27,6 +26,7 @@ from features.columns import (
     Events,
     country_code,
 )
+from features.decode import decode
 from features.errors import InvalidRecord
 from features.events import Application, Event, Label, Login, Marker, Payment, ProfileChange
 from features.identity import hash64

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError
 
 from features.errors import AssayError
+from streams.admin import connect
 from streams.config import Config
 from streams.connection import client_settings
 
@@ -40,11 +40,6 @@ class FirstError:
                 f"Kafka refuses this worker: {self._message}; check kafka.username, the password, kafka.ca_file, and "
                 "that no other worker runs with the same kafka.slot"
             )
-
-
-def first_error() -> FirstError:
-    """A fresh one for a worker's clients."""
-    return FirstError()
 
 
 def connection(config: Config) -> dict[str, Any]:
@@ -106,30 +101,21 @@ def producer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
     }
 
 
-def topics_present(config: Config, source: str, targets: Sequence[str]) -> int:
-    """Partitions of `source`, after checking that the broker answers and each target has as many.
+def check_topics(config: Config, source: str, targets: Sequence[str]) -> None:
+    """See that the broker answers, and that every target has at least as many partitions as `source`.
 
     Raises:
         AssayError: no broker, no topic, or too few partitions.
     """
-    problem = first_error()
-    admin = AdminClient({**connection(config), "error_cb": problem, "socket.connection.setup.timeout.ms": 5_000})
-    try:
-        topics = admin.list_topics(timeout=10.0).topics
-    except KafkaException as error:
-        problem.raise_if_any()
-        raise AssayError(
-            f"no Kafka broker answers at {config.text('kafka.bootstrap')} ({error.args[0].name()}): start one with "
-            "`assay broker up`, or set kafka.bootstrap (ASSAY_KAFKA_BOOTSTRAP)"
-        ) from None
-    missing = [name for name in (source, *targets) if name not in topics]
+    admin, _ = connect(connection(config))
+    found = admin.list_topics(timeout=10.0).topics  # needs no more than the rights to read and write them
+    missing = [name for name in (source, *targets) if name not in found]
     if missing:
         raise AssayError(f"topics are missing: {', '.join(missing)}; create them with `assay topics apply`")
-    partitions = len(topics[source].partitions)
+    partitions = len(found[source].partitions)
     for name in targets:
-        if len(topics[name].partitions) < partitions:
+        if len(found[name].partitions) < partitions:
             raise AssayError(
-                f"{name} has {len(topics[name].partitions)} partitions, {source} has {partitions}: a verdict goes to "
+                f"{name} has {len(found[name].partitions)} partitions, {source} has {partitions}: a verdict goes to "
                 f"the partition of its event, so {name} needs at least as many"
             )
-    return partitions

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from features.records import dead_letter_json
 
 from features.errors import AssayError
+from features.records import dead_letter_json
 from features.rocks_store import RocksStore
 from streams.bad_share import BadShare
 from streams.event_files import STANDARD, EventFile

@@ -27,15 +27,15 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka import Message as Received
-from features.records import dead_letter_headers, redacted
 
 from features.errors import AssayError
+from features.records import dead_letter_headers, redacted
 from features.rocks_store import RocksStore
 from streams.bad_share import BadShare
 from streams.config import Config
 from streams.http_server import HttpServer
 from streams.intake import Trust
-from streams.kafka_clients import consumer_settings, first_error, producer_settings, topics_present
+from streams.kafka_clients import FirstError, check_topics, consumer_settings, producer_settings
 from streams.log import LogRecord, Output
 from streams.metrics import WorkerMetrics
 from streams.model_in_force import ModelInForce
@@ -90,9 +90,9 @@ class Worker:
         self._lag_s = 0.0
         self._checkpoint_s = time.monotonic()
 
-        topics_present(config, self._topic, (self._verdicts, self._outcomes, self._dead_letters))
+        check_topics(config, self._topic, (self._verdicts, self._outcomes, self._dead_letters))
         self._watchdog = Watchdog(config.number("engine.transaction_timeout_ms") / 1000)
-        self._fatal = first_error()
+        self._fatal = FirstError()
         self._consumer = Consumer(consumer_settings(config, self._fatal))
         delivery = config.text("engine.delivery")
         if delivery not in ("exactly_once", "at_least_once"):
@@ -225,11 +225,11 @@ class Worker:
                 messages.append(Message(topic, number, key, value, traces))
         for place, error in output.set_aside:
             record = records[place]
+            kept = record.value
+            if error.has_card_number and kept is not None:
+                kept = redacted(kept, self._redaction_key)
             headers = [*record.headers, *dead_letter_headers(error, self._topic, number, record.offset)]
-            value, key = record.value, record.key
-            if error.has_card_number and value is not None:
-                value = redacted(value, self._redaction_key)
-            messages.append(Message(self._dead_letters, number, key, value, headers))
+            messages.append(Message(self._dead_letters, number, record.key, kept, headers))
         return messages
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

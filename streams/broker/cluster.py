@@ -26,6 +26,7 @@ from streams.broker.properties import Node, Security
 from streams.broker.record import FILE_NAME, Record, locked, read_record, write_record
 
 START_S = 180.0  # a busy machine with three nodes takes a third of it
+ANSWER_S = 5.0
 STOP_S = 30.0
 ATTEMPTS = 3
 PORT_TAKEN = "Address already in use"
@@ -116,6 +117,7 @@ def start(
         if record is not None:
             _must_be_alike(directory, record, nodes, security)
             if all(is_ours(*process) for process in _processes(directory, record)):
+                _wait(directory, record)  # whoever started it may have been killed before it was ready
                 return RunningBroker(directory, was_running=True)
         java = find_java()
         classpath = jars(report)
@@ -211,13 +213,10 @@ def _with_ports(record: Record, port: int) -> Record:
     for each in ports:
         if not is_free(each):
             raise AssayError(f"port {each} is taken: choose another with --port, or --port 0 for a free one")
-    chosen = [each for each in free_ports(3 * count) if each not in ports]
-    clients = ports or chosen[count : 2 * count]
-    nodes = (
-        Node(node.number, client, controller)
-        for node, client, controller in zip(record.nodes, clients, chosen[:count], strict=True)
-    )
-    return replace(record, nodes=tuple(nodes))
+    free = [each for each in free_ports(3 * count) if each not in ports]
+    pairs = zip(ports or free[count : 2 * count], free[:count], strict=True)
+    nodes = tuple(Node(number, *pair) for number, pair in enumerate(pairs, start=1))
+    return replace(record, nodes=nodes)
 
 
 def _launch(directory: Path, record: Record, java: Path) -> None:
@@ -241,32 +240,35 @@ def _launch(directory: Path, record: Record, java: Path) -> None:
 
 def _wait(directory: Path, record: Record) -> None:
     deadline = time.monotonic() + START_S
-    closed = list(record.nodes)
-    while closed:
-        for node in record.nodes:
-            if not is_ours(node.pid, arguments_file(directory, node.number)):
-                raise AssayError(_last_words(directory, node, "ended while starting"))
+    while lacking := _lacking(directory, record):
         if time.monotonic() > deadline:
-            raise AssayError(_last_words(directory, closed[0], f"did not listen after {START_S:g} s"))
-        time.sleep(POLL_S)
-        closed = [node for node in closed if not is_open(node.port)]
-    _wait_for_members(directory, record, deadline)
-
-
-def _wait_for_members(directory: Path, record: Record, deadline: float) -> None:
-    """An open port is not yet a broker: wait until the cluster itself names every node."""
-    from streams.admin import connect
-
-    settings = RunningBroker(directory).client_settings
-    expected = {node.number for node in record.nodes}
-    while (members := connect(settings, max(1.0, deadline - time.monotonic()))[1]) != expected:
-        if time.monotonic() > deadline:
-            missing = min(expected - members)
-            node = next(node for node in record.nodes if node.number == missing)
-            raise AssayError(_last_words(directory, node, "did not join the cluster"))
+            raise AssayError(f"{lacking}; waited {START_S:g} s")
         time.sleep(POLL_S)
     if record.security:
-        access.grant_rights(settings)
+        access.grant_rights(RunningBroker(directory).client_settings)
+
+
+def _lacking(directory: Path, record: Record) -> str | None:
+    """What the cluster lacks to be of use to clients; None when it is.
+
+    Raises:
+        AssayError: a node has ended.
+    """
+    from streams.admin import connect
+
+    for node in record.nodes:
+        if not is_ours(node.pid, arguments_file(directory, node.number)):
+            raise AssayError(_last_words(directory, node, "ended while starting"))
+    for node in record.nodes:
+        if not is_open(node.port):
+            return _last_words(directory, node, "does not listen")
+    # An open port is not yet a broker, nor surely ours: the cluster itself has to name every node.
+    try:
+        _, members = connect(RunningBroker(directory).client_settings, ANSWER_S)
+    except AssayError as error:
+        return str(error)
+    absent = [node for node in record.nodes if node.number not in members]
+    return _last_words(directory, absent[0], "did not join the cluster") if absent else None
 
 
 def _last_words(directory: Path, node: Node, what: str) -> str:

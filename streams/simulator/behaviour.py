@@ -42,20 +42,26 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 
+_NAMES = [measure.name for measure in MEASURES]
+_TYPICAL = np.array([measure.typical for measure in MEASURES])
+_BETWEEN = np.array([measure.between for measure in MEASURES])
+_WITHIN = np.array([measure.within for measure in MEASURES])
+_FACTORS = np.array([[1.0, measure.stranger, measure.coached] for measure in MEASURES]).T
+
+
 def summaries(
     typists: NDArray[np.int32], manners: NDArray[np.int8], visits: NDArray[np.int64], seed: int
 ) -> list[Summary]:
     """One summary for each session: the typist's profile, bent by the manner, with noise that `visits` numbers fix."""
+    count = len(MEASURES)
+    noise = deviates(visits, VISIT, 2 * count, seed)
+    profile = _BETWEEN * deviates(typists, TYPIST, count, seed)
+    values = _TYPICAL * _FACTORS[manners] * np.exp(profile + _WITHIN * noise[:, :count])
     columns: list[list[float]] = []
     for index, measure in enumerate(MEASURES):
-        factor = np.array([1.0, measure.stranger, measure.coached])[manners]
-        profile = measure.between * deviates(typists, TYPIST, index, seed)
-        noise = measure.within * deviates(visits, VISIT, index, seed)
-        values = measure.typical * factor * np.exp(profile + noise)
         if measure.digits < 0:
-            dither = deviates(visits, VISIT, index + len(MEASURES), seed)  # so that small counts keep their mean
-            columns.append(np.maximum(np.round(values + 0.4 * dither), 0.0).astype(np.int64).tolist())
+            dithered = values[:, index] + 0.4 * noise[:, count + index]  # so that small counts keep their mean
+            columns.append(np.maximum(np.round(dithered), 0.0).astype(np.int64).tolist())
         else:
-            columns.append(np.round(values, measure.digits).tolist())
-    names = [measure.name for measure in MEASURES]
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+            columns.append(np.round(values[:, index], measure.digits).tolist())
+    return [dict(zip(_NAMES, row, strict=True)) for row in zip(*columns, strict=True)]

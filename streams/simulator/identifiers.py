@@ -33,14 +33,14 @@ def _mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def deviates(codes: ArrayLike, purpose: int, index: int, seed: int) -> NDArray[np.float64]:
-    """A fixed, nearly normal number (mean 0, deviation 1) for each code; `index` tells apart several of the same code.
+def deviates(codes: ArrayLike, purpose: int, count: int, seed: int) -> NDArray[np.float64]:
+    """`count` fixed, nearly normal numbers (mean 0, deviation 1) for each code, float64[n, count].
 
-    It is the sum of four uniform numbers of 16 bits (Irwin-Hall), scaled.
+    Each is the sum of four uniform numbers of 16 bits (Irwin-Hall), scaled.
     """
-    bits = scrambled(np.asarray(codes, dtype=np.int64) ^ np.int64(index << 44), purpose, seed)
-    total = sum(((bits >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.float64) for shift in (0, 16, 32, 48))
-    result: NDArray[np.float64] = (np.asarray(total) / 65_536.0 - 2.0) * np.sqrt(3.0)
+    several = np.asarray(codes, dtype=np.int64)[:, None] ^ (np.arange(count, dtype=np.int64) << 44)
+    parts = scrambled(several, purpose, seed).view(np.uint16).reshape(*several.shape, 4)
+    result: NDArray[np.float64] = (parts.sum(axis=2, dtype=np.int64) / 65_536.0 - 2.0) * np.sqrt(3.0)
     return result
 
 

@@ -16,6 +16,8 @@ from streams.simulator.timeline import Timeline
 
 Format = Literal["jsonl", "parquet"]
 
+_ROW_GROUP = 65_536
+
 _LABEL_COLUMNS = ("event_id", "type", "account_id", "judged_event_id", "label", "fraud_type", "source")
 _TRUTH_COLUMNS = ("event_id", "account_id", "attack", "attack_id", "fraud_type")
 _EVENT_COLUMNS = (
@@ -74,9 +76,9 @@ def _complete(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _chunks(records: Iterable[Record], advance: Callable[[int], None]) -> Iterator[list[Record]]:
+def _chunks(records: Iterable[Record], size: int, advance: Callable[[int], None]) -> Iterator[list[Record]]:
     source = iter(records)
-    while chunk := list(islice(source, CHUNK)):
+    while chunk := list(islice(source, size)):
         yield chunk
         advance(len(chunk))
 
@@ -84,7 +86,7 @@ def _chunks(records: Iterable[Record], advance: Callable[[int], None]) -> Iterat
 def _write_lines(records: Iterable[Record], path: Path, advance: Callable[[int], None]) -> None:
     encode = orjson.dumps
     with path.open("wb") as file:
-        for chunk in _chunks(records, advance):
+        for chunk in _chunks(records, CHUNK, advance):
             file.write(b"".join([encode(record, None, orjson.OPT_APPEND_NEWLINE) for record in chunk]))
 
 
@@ -94,8 +96,8 @@ def _write_table(records: Iterable[Record], name: str, path: Path, advance: Call
 
     schema = _schema(name)
     with parquet.ParquetWriter(path, schema, compression="zstd") as file:
-        for chunk in _chunks(records, advance):
-            file.write_batch(pyarrow.RecordBatch.from_pylist(chunk, schema=schema), row_group_size=16 * CHUNK)
+        for chunk in _chunks(records, _ROW_GROUP, advance):
+            file.write_batch(pyarrow.RecordBatch.from_pylist(chunk, schema=schema))
 
 
 def _schema(name: str) -> Any:

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -148,14 +148,43 @@ def test_a_model_that_ranks_backwards_is_refused(fit):
         fit(-raw, labels)
 
 
-def test_a_slope_that_comes_out_negative_becomes_0():
-    """High scores that mean less than middle ones: the map stays level there instead of turning back."""
+@pytest.mark.parametrize(("turned", "level_end"), [(False, "high_slope"), (True, "low_slope")])
+def test_a_slope_that_comes_out_negative_becomes_0(turned, level_end):
+    """One end whose scores mean the opposite: the map stays level there instead of turning back."""
     random = np.random.default_rng(4)
     raw = random.normal(0.0, 3.0, 40_000)
-    labels = (random.random(len(raw)) < sigmoid(np.where(raw < 0, 1.0 * raw, -0.3 * raw) - 1.0)).astype(np.uint8)
+    truth = sigmoid(np.where(raw < 0, 1.0 * raw, -0.3 * raw) - 1.0)
+    if turned:
+        raw, truth = -raw, 1.0 - truth
+    labels = (random.random(len(raw)) < truth).astype(np.uint8)
     calibration = fit_beta(raw, labels)
-    assert calibration.high_slope == 0.0 < calibration.low_slope
+    slopes = {"low_slope": calibration.low_slope, "high_slope": calibration.high_slope}
+    assert slopes.pop(level_end) == 0.0
+    assert min(slopes.values()) > 0.0
     assert (np.diff(calibration.apply(np.linspace(-20, 20, 500))) >= -1e-12).all()
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.1, 1.0, 10.0, 100.0]),
+    st.sampled_from([0.01, 0.2, 0.9]),
+    st.sampled_from([-10.0, 0.0, 20.0]),
+)
+def test_a_fit_balances_the_books(seed, scale, share, shift):
+    """At the optimum the mean probability is the mean target, however far from the identity it lies."""
+    random = np.random.default_rng(seed)
+    labels = (random.random(300) < share).astype(np.uint8)
+    labels[:2] = 0, 1
+    raw = scale * (random.normal(0, 1, 300) + labels) + shift
+    try:
+        calibration = fit_platt(raw, labels)
+    except ValueError:
+        assume(False)
+    frauds = labels.sum()
+    target = np.where(labels == 1, (frauds + 1) / (frauds + 2), 1 / (300 - frauds + 2)).mean()
+    log_odds = calibration.low_slope * np.clip(raw, -40, 40) + calibration.intercept
+    assert sigmoid(log_odds).mean() == pytest.approx(target, abs=1e-6)
 
 
 def test_a_calibration_survives_its_json():

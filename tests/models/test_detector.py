@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from features.errors import AssayError
 from models.detector import Detector, DetectorSpec, build, digest_of, fit_limits
+from models.unit_scale import to_unit
 
 NAMES = ("amount_ratio", "merchant_distance", "payment_rate")
 LIMITS = ((0.0, 10.0), (0.0, 500.0), (-2.0, 8.0))
@@ -350,6 +351,17 @@ def test_values_outside_the_limits_count_as_the_limit() -> None:
     outside = np.array([[-3.0, 600.0, 9.0]])
     limit = np.array([[0.0, 500.0, 8.0]])
     assert detector.score_learn_many(outside, nothing(outside)) == detector.score_learn_many(limit, nothing(limit))
+
+
+def test_every_layout_of_rows_runs_the_same_machine_code() -> None:
+    rows = np.round(raw_rows()[0] * 64) / 64
+    expected = build(TREES).score_learn_many(rows, everything(rows))
+    read_only = rows.copy()
+    read_only.flags.writeable = False
+    for form in (np.asfortranarray(rows), read_only, np.repeat(rows, 2, axis=1)[:, ::2], rows.astype(np.float32)):
+        scores = build(TREES).score_learn_many(form, everything(rows))  # type: ignore[arg-type]
+        assert np.array_equal(scores, expected, equal_nan=True)
+    assert len(to_unit.signatures) == 1  # type: ignore[attr-defined]
 
 
 finite = st.floats(-1e12, 1e12)

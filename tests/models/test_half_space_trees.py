@@ -263,6 +263,15 @@ def test_a_state_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) 
         model.restore(state)
 
 
+def test_a_state_is_refused_where_the_same_seed_grows_other_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a Python might that draws its random numbers in another way."""
+    state = HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).state()
+    HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).restore(state)
+    monkeypatch.setattr("models.half_space_kernels.PADDING", 0.2)
+    with pytest.raises(AssayError, match="trees of digest"):
+        HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).restore(state)
+
+
 def test_a_state_needs_a_seed_and_names_that_are_strings() -> None:
     with pytest.raises(ValueError, match="without a seed"):
         HalfSpaceTrees(features=NAMES).state()

@@ -86,3 +86,9 @@ def test_treatments_out_of_order_are_refused_in_code_too():
     with pytest.raises(ValueError, match=r"review\.fraud_pass_share"):
         Costs(**costs)
     assert Costs(**{**costs, "review": None}).review is None
+
+
+def test_treatments_of_equal_strength_are_in_order():
+    costs = msgspec.structs.asdict(Policy.default().payment)
+    same = Treatment(cost_minor=5, abandon_share=0.1, fraud_pass_share=0.05)
+    assert Costs(**{**costs, "step_up": same, "review": same}).review == same

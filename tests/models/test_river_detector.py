@@ -1,6 +1,7 @@
 """A detector of River behind the frozen limits: journal, missing values, scores in [0, 1], and what is refused."""
 
 import math
+import sys
 from typing import Any
 
 import msgspec
@@ -90,6 +91,17 @@ def test_a_missing_value_is_the_mean_of_the_learnt_ones() -> None:
     assert gap == pytest.approx(filled, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("gap_at", "stands_for"), [(0, 1.0), (1, 0.25)], ids=["middle of the limits", "the only value"]
+)
+def test_a_gap_at_the_beginning_is_learnt_as_what_is_known_then(gap_at: int, stands_for: float) -> None:
+    rows = raw_rows(40)
+    rows[0, 0] = 0.25
+    whole = rows.copy()
+    rows[gap_at, 0], whole[gap_at, 0] = math.nan, stands_for
+    assert learn_all(build(SPEC), rows)[20:].tolist() == learn_all(build(SPEC), whole)[20:].tolist()
+
+
 def test_a_feature_that_the_first_row_lacks_is_learnt_like_any_other() -> None:
     """River's trees would never look at it: they take their features from the first row."""
     rows = raw_rows(40)
@@ -151,6 +163,12 @@ def test_only_anomaly_detectors_of_river_can_be_named(name: str) -> None:
         find_class(name)
     with pytest.raises(AssayError, match="expected an anomaly detector of River"):
         build(msgspec.structs.replace(SPEC, detector=name))
+
+
+def test_a_package_whose_name_only_begins_like_river_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "riverbed", anomaly)
+    with pytest.raises(AssayError, match="expected an anomaly detector of River"):
+        find_class("riverbed.LODA")
 
 
 @pytest.mark.parametrize("name", ["HalfSpaceTrees", "LODA", "LocalOutlierFactor", "OneClassSVM"])

@@ -71,6 +71,11 @@ def test_blocks_follow_each_other_in_time():
     assert [len(rows) / len(ROWS.time_ms) for rows in blocks] == pytest.approx([0.70, 0.15, 0.15], abs=0.001)
 
 
+def test_rows_of_the_same_millisecond_keep_their_order():
+    same = time_blocks(np.zeros(2_000, dtype=np.int64))
+    assert np.concatenate(same).tolist() == list(range(2_000))
+
+
 def test_the_trees_do_not_see_the_calibration_block(model):
     labels = ROWS.labels.copy()
     later = model.blocks.calibration

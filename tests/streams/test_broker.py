@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from features.errors import AssayError
 from streams import broker as kafka
 from streams.admin import apply_topics, connect, look
+from streams.broker import cluster
 from streams.broker.cluster import running_nodes
 from streams.broker.properties import Node
 from streams.broker.record import Record, write_record
@@ -87,6 +88,18 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         with pytest.raises(AssayError, match=f"port {port} is taken"):
             kafka.start(tmp_path, port=port)
     assert not kafka.describe(tmp_path).nodes
+
+
+@needs_broker
+def test_a_port_lost_while_starting_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        lost = server.getsockname()[1]
+        controller, client, *others = cluster.free_ports(5)
+        answers = [[controller, lost, client], [controller, client, *others]]
+        monkeypatch.setattr(cluster, "free_ports", lambda count: answers.pop(0))
+        with kafka.start(tmp_path) as broker:
+            assert str(lost) not in broker.bootstrap_servers
+    assert answers == []
 
 
 @needs_broker

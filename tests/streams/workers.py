@@ -1,0 +1,96 @@
+"""Workers as processes, and what they published, for tests against the real broker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from tests.streams.small_model import small_model_directory
+
+ASSAY = str(Path(sys.executable).with_name("assay"))
+
+
+def environment(bootstrap: str, prefix: str, state: Path, **more: str) -> dict[str, str]:
+    """Settings of a worker as environment variables."""
+    settings = {
+        "ASSAY_KAFKA_BOOTSTRAP": bootstrap,
+        "ASSAY_KAFKA_GROUP": f"{prefix}engine",
+        "ASSAY_TOPICS_PREFIX": prefix,
+        "ASSAY_STATE_DIRECTORY": str(state),
+        "ASSAY_MODELS_FIRST": str(small_model_directory()),
+        "ASSAY_SECURITY_TRUST_INTERNAL": "true",
+        "ASSAY_HTTP_PORT": "-1",
+        "ASSAY_STATE_CHECKPOINT_SECONDS": "0.5",
+        "ASSAY_KAFKA_SESSION_TIMEOUT_MS": "10000",
+        "ASSAY_ENGINE_BATCH_EVENTS": "500",
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
+    return {**kept, **settings, **more}
+
+
+@contextmanager
+def worker(settings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A running `assay run`; killed at the end if it still runs."""
+    with log.open("ab") as file:
+        process = subprocess.Popen([ASSAY, "run"], env=settings, stdout=file, stderr=file)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    """SIGTERM, then the exit code."""
+    process.send_signal(signal.SIGTERM)
+    return process.wait(timeout=60)
+
+
+def produce(bootstrap: str, topic: str, values: Sequence[tuple[bytes | None, bytes, int]], **headers: bytes) -> None:
+    """Write (key, value, partition) records; fails if the broker did not take one."""
+    failures: list[KafkaError] = []
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "queue.buffering.max.messages": 2_000_000})
+    for key, value, partition in values:
+        producer.produce(
+            topic,
+            value,
+            key,
+            partition,
+            headers=list(headers.items()) or None,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
+        producer.poll(0)
+    producer.flush()
+    assert not failures
+
+
+def read_all(
+    bootstrap: str, topics: Sequence[str], partitions: int, expected: int, timeout_s: float = 120
+) -> list[Message]:
+    """Every committed record of some topics; waits until there are `expected`, then a moment for any too many."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"reader-{time.monotonic_ns()}",
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.assign([TopicPartition(topic, number, 0) for topic in topics for number in range(partitions)])
+    found: list[Message] = []
+    deadline = time.monotonic() + timeout_s
+    try:
+        while len(found) < expected and time.monotonic() < deadline:
+            found += [message for message in consumer.consume(10_000, 0.2) if message.error() is None]
+        found += [message for message in consumer.consume(10_000, 1.5) if message.error() is None]
+    finally:
+        consumer.close()
+    return found
