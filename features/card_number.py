@@ -73,10 +73,8 @@ def record_holds_card_number(raw: bytes) -> bool:
     if "\\" in text:
         text = _unescape(lambda match: chr(int(match[1], 16)), text)
         text = text.replace("\\t", " ").replace("\\n", " ").replace("\\r", " ")
-    if _may_hold_a_run(text) is None:
-        return False
-    text = _decimals("~", _without_long_numbers("~", text))
-    return _card_number_in(text, spare_timestamps=True)
+    text = _without_long_numbers("~", text)
+    return _may_hold_a_run(text) is not None and _card_number_in(_decimals("~", text), spare_timestamps=True)
 
 
 def _card_number_in(text: str, spare_timestamps: bool = False) -> bool:

@@ -33,6 +33,7 @@ _CARD_NUMBER_FIELDS: Final = {
     kind: tuple(field for field in kind.__struct_fields__ if field in CARD_NUMBER_FIELDS) for kind in get_args(Event)
 }
 
+_NEVER_TOO_DEEP_BYTES: Final = 2 * MAX_DEPTH  # valid JSON closes every bracket that it opens
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_intake = msgspec.json.Decoder(LabelIntake).decode
 _without_strings = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL).sub
@@ -65,7 +66,7 @@ def decode(value: bytes | None, *, key: bytes | None = None, timestamp_ms: int |
         event: Event = _decode_event(value)
     except _REFUSED as error:
         return marked(value, _refusal(value, error, Event))
-    if len(value) > 2 * MAX_DEPTH and _is_too_deep(value):  # in 512 bytes, valid JSON cannot nest deeper than 256
+    if len(value) > _NEVER_TOO_DEEP_BYTES and _is_too_deep(value):
         return marked(value, too_deep())
     fault = _fault(event, key, timestamp_ms)
     return event if fault is None else marked(value, fault)
@@ -175,7 +176,7 @@ def _refusal(raw: bytes, error: Exception, kind: Any) -> InvalidRecord:
 def _size_fault(value: bytes | None) -> InvalidRecord:
     if value is None:
         return InvalidRecord("null_value", "$", "one JSON object in UTF-8", "no value")
-    fault = InvalidRecord("too_large", "$", f"at most {MAX_VALUE_BYTES} bytes", f"{len(value) // 1024} KiB")
+    fault = InvalidRecord("too_large", "$", f"at most {MAX_VALUE_BYTES // 1024} KiB", f"{-(-len(value) // 1024)} KiB")
     return marked(value, fault)
 
 

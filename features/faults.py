@@ -34,8 +34,8 @@ MAX_DEPTH: Final = 256
 ERROR_CODES: Final[Mapping[str, str]] = {
     "null_value": "The record has no value.",
     "too_large": "The value is larger than 64 KiB.",
-    "not_json": "The value is not one JSON text in UTF-8.",
     "too_deep": f"Arrays and objects nest more than {MAX_DEPTH} deep.",
+    "not_json": "The value is not one JSON text in UTF-8.",
     "missing_field": "A required field is absent.",
     "wrong_type": "A field has another JSON type.",
     "out_of_range": "A field has the right type but a value outside its range, length, form or list.",
@@ -44,9 +44,9 @@ ERROR_CODES: Final[Mapping[str, str]] = {
     "time_ahead": "The event's time is more than 5 minutes ahead of the record's Kafka timestamp.",
     "card_number": "A field holds something that looks like a card number.",
     "not_authorized": "A label or marker record without the signature of someone who may write it.",
-    "conflict": "The account's history holds the same event_id with other content.",
     "rate_missing": "The model in force has no exchange rate for the currency.",
     "marker": "A marker asks for something that this engine cannot put in force.",
+    "conflict": "The account's history holds the same event_id with other content.",
 }
 """Every code a dead letter can carry, with its meaning. Codes are stable: consumers may switch on them."""
 

@@ -11,7 +11,7 @@ from features.errors import AssayError
 from streams.topics import Existing, Step, plan, topic_names
 
 TIMEOUT_S = 20.0
-ASK_S = 3.0  # then look whether the client has learned of a refusal, and ask again
+FIRST_S, LONGEST_S = 0.5, 4.0  # one question; between two, look whether the client has learned of a refusal
 CREDENTIALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 
@@ -25,20 +25,22 @@ def connect(settings: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> tuple[
     errors: list[KafkaError] = []
     client = AdminClient({**settings, "error_cb": errors.append, "log_level": 0})
     deadline = time.monotonic() + timeout_s
+    patience_s = FIRST_S
     while True:
         left_s = deadline - time.monotonic()
         try:
-            return client, set(client.list_topics(timeout=max(0.1, min(ASK_S, left_s))).brokers)
+            return client, set(client.list_topics(timeout=max(0.1, min(patience_s, left_s))).brokers)
         except KafkaException as error:
             client.poll(0)
             _raise_refusal(settings["bootstrap.servers"], errors)
-            if left_s <= ASK_S:
+            if left_s <= patience_s:
                 reasons = [each.str() for each in errors if each.code() == KafkaError._TRANSPORT]
                 raise AssayError(
                     f"Kafka at {settings['bootstrap.servers']} did not answer within {timeout_s:g} s "
                     f"({(reasons or [error.args[0].str()])[0]}): "
                     "check the address and --security, or start one with `assay broker up`"
                 ) from None
+            patience_s = min(2 * patience_s, LONGEST_S)
 
 
 def _raise_refusal(bootstrap: str, errors: Iterable[KafkaError]) -> None:

@@ -46,3 +46,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left: nothing to say to anyone
         sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -93,6 +93,7 @@ def producer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
         "batch.num.messages": 10_000,
         "compression.type": "lz4",
         "queue.buffering.max.messages": 1_000_000,
+        "message.max.bytes": 2_097_176,  # what the dead-letter topics take: a large record and its reason
         "retry.backoff.ms": 2,  # the default of 100 is added to back-to-back commits
         "retry.backoff.max.ms": 50,
         "transaction.timeout.ms": timeout_ms,

@@ -64,7 +64,11 @@ def test_every_file_says_what_it_is_and_is_about_one_thing(path: Path) -> None:
 
 def commands_of(group: typer.Typer) -> set[str]:
     """Names of all commands, those of groups as ``group command``."""
-    names = {command.name for command in group.registered_commands if command.name}
+    names = {
+        command.name or command.callback.__name__
+        for command in group.registered_commands
+        if command.callback is not None
+    }
     for sub in group.registered_groups:
         assert sub.typer_instance is not None
         names |= {f"{sub.name} {name}" for name in commands_of(sub.typer_instance)}

@@ -14,14 +14,14 @@ def label_records(timeline: Timeline) -> Iterator[Record]:
     judged = timeline.labels
     accounts = timeline.events["account"][judged["row"]].tolist()
     for number, (label, account) in enumerate(zip(judged.tolist(), accounts, strict=True)):
-        known_at_ms, row, verdict, fraud_type, source = label
+        known_at_ms, row, name, fraud_type, source = label
         record: dict[str, Any] = {
             "event_id": f"l{number:010d}",
             "type": "label",
             "account_id": account_id(account),
             "time_ms": known_at_ms,
             "judged_event_id": event_id(row),
-            "label": labels.VERDICTS[verdict],
+            "label": labels.NAMES[name],
         }
         if fraud_type >= 0:
             record["fraud_type"] = rows.FRAUD_TYPES[fraud_type]

@@ -10,7 +10,7 @@ from streams.simulator import rows
 from streams.simulator.rows import FRAUD_TYPES, Rows
 from streams.simulator.scenario import DAY_MS, HOUR_MS, MINUTE_MS
 
-VERDICTS = ("legit", "fraud")
+NAMES = ("legit", "fraud")
 LEGIT, FRAUD = range(2)
 SOURCES = ("chargeback", "analyst", "customer", "refund", "reversal")
 CHARGEBACK, ANALYST, CUSTOMER, REFUND, REVERSAL = range(5)
@@ -60,7 +60,7 @@ LABEL = np.dtype(
     [
         ("known_at_ms", np.int64),
         ("row", np.int64),  # position of the judged event
-        ("verdict", np.int8),
+        ("label", np.int8),
         ("fraud_type", np.int8),  # -1 for legit
         ("source", np.int8),
     ]
@@ -82,18 +82,18 @@ def judge(events: Rows, arrived_ms: NDArray[np.int64], rng: Generator) -> Labels
     cleared = reports[rng.random(len(reports)) < CLEARED_SHARE].copy()
     cleared["known_at_ms"] = _after(rng, len(cleared), 2, 0.7)
     cleared = cleared[cleared["known_at_ms"] < _delay_of(reports, cleared["row"])]
-    cleared["verdict"], cleared["fraud_type"], cleared["source"] = LEGIT, -1, ANALYST
+    cleared["label"], cleared["fraud_type"], cleared["source"] = LEGIT, -1, ANALYST
     disputes, reversals = _dispute(events, rng)
-    labels = np.concatenate([reports, cleared, _review(events, rng), disputes, reversals])
+    labels = np.concatenate([cleared, reports, _review(events, rng), disputes, reversals])
     labels["known_at_ms"] = np.maximum(
         events["time_ms"][labels["row"]] + labels["known_at_ms"], arrived_ms[labels["row"]] + MINUTE_MS
     )
     return labels[np.lexsort((labels["row"], labels["known_at_ms"]))]
 
 
-def _made(row: NDArray[np.int64], verdict: int) -> Labels:
+def _made(row: NDArray[np.int64], name: int) -> Labels:
     labels = np.zeros(len(row), dtype=LABEL)
-    labels["row"], labels["verdict"], labels["fraud_type"] = row, verdict, -1
+    labels["row"], labels["label"], labels["fraud_type"] = row, name, -1
     return labels
 
 
@@ -150,5 +150,5 @@ def _dispute(events: Rows, rng: Generator) -> tuple[Labels, Labels]:
     disputes["known_at_ms"] = _after(rng, len(disputes), 22 * 24, 0.6)
     reversals = disputes[rng.random(len(disputes)) < REVERSED_SHARE].copy()
     reversals["known_at_ms"] += _after(rng, len(reversals), 21 * 24, 0.4) + DAY_MS
-    reversals["verdict"], reversals["fraud_type"], reversals["source"] = LEGIT, -1, REVERSAL
+    reversals["label"], reversals["fraud_type"], reversals["source"] = LEGIT, -1, REVERSAL
     return disputes, reversals

@@ -18,7 +18,7 @@ def summarise(timeline: Timeline) -> dict[str, Any]:
     first = ~arrival.repeats
     late = arrival.at_ms[first] - events["time_ms"][arrival.row[first]] >= clock.LATE_AFTER_MS
     fraud_payments = int((payment & fraud).sum())
-    reported = np.unique(known["row"][known["verdict"] == labels.FRAUD])
+    reported = np.unique(known["row"][known["label"] == labels.FRAUD])
     reported_share = round(float(np.isin(np.flatnonzero(fraud), reported).mean()), 4) if fraud.any() else None
     return {
         "events": len(arrival.row),
@@ -68,7 +68,7 @@ def _by_attack(timeline: Timeline) -> dict[str, dict[str, int]]:
 
 def _delays(timeline: Timeline) -> dict[str, dict[str, float]]:
     """Labels of fraud by the type they state, with quantiles of how long after its event each is known."""
-    known = timeline.labels[timeline.labels["verdict"] == labels.FRAUD]
+    known = timeline.labels[timeline.labels["label"] == labels.FRAUD]
     hours = (known["known_at_ms"] - timeline.events["time_ms"][known["row"]]) / HOUR_MS
     result = {}
     for number, name in enumerate(rows.FRAUD_TYPES):

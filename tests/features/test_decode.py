@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from features.decode import MAX_AHEAD_MS, decode, decode_label
+from features.decode import MAX_AHEAD_MS, decode, decode_label, marked
 from features.errors import InvalidRecord
 from features.events import Application, Label, LabelIntake, Login, Marker, Payment, ProfileChange
 from features.faults import ERROR_CODES
@@ -87,7 +87,7 @@ def test_a_full_record_keeps_every_field(record: dict[str, object], kind: type) 
     ("value", "error"),
     [
         (None, InvalidRecord("null_value", "$", "one JSON object in UTF-8", "no value")),
-        (b"x" * 70_000, InvalidRecord("too_large", "$", "at most 65536 bytes", "68 KiB")),
+        (b"x" * 70_000, InvalidRecord("too_large", "$", "at most 64 KiB", "69 KiB")),
         (
             b'{"a":\xff}',
             InvalidRecord("not_json", "$", "one JSON object in UTF-8", "byte 0xff at 5, which is not UTF-8"),
@@ -271,6 +271,14 @@ def test_a_refused_record_without_a_card_number_is_kept_byte_for_byte() -> None:
             "lon": order.uniform(-180, 180) / 7,
         }
         assert not refused(payment(currency="eur", **numbers)).has_card_number
+
+
+def test_a_fault_that_is_found_later_is_marked_too() -> None:
+    fault = InvalidRecord("conflict", "$.event_id", "the same content", "other content")
+    assert marked(payment(), fault) is fault
+    hidden = payment(pan=CARDS[0])
+    assert isinstance(decode(hidden), Payment), "fields that the contract does not name are ignored"
+    assert marked(hidden, fault).has_card_number
 
 
 def test_codes_that_the_engine_adds_are_in_the_registry() -> None:

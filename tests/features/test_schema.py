@@ -1,6 +1,7 @@
 """The published schemas: as generated, and of one mind with the decoder and the records that the engine writes."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 
 from features.decode import decode, decode_label
 from features.errors import InvalidRecord
+from features.events import LabelIntake, Payment
+from features.faults import ERROR_CODES
 from features.records import (
+    DEAD_LETTER_HEADERS,
     Coordinates,
     Judged,
     Outcome,
@@ -163,3 +167,27 @@ def test_the_engines_records_fit_their_schemas() -> None:
 )
 def test_schemas_refuse_what_is_wrong(name: str, record: dict) -> None:
     assert not agrees(name, record)
+
+
+def test_the_contract_explains_every_code_and_every_header() -> None:
+    contract = (COMMITTED.parent / "contract.md").read_text(encoding="utf-8")
+    table = contract.split("| code | meaning |")[1].split("\n\n")[0]
+    explained = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \| [^|]+ \|$", table, flags=re.MULTILINE))
+    assert explained == dict(ERROR_CODES)
+    for header in DEAD_LETTER_HEADERS.values():
+        assert f"| `{header}` |" in contract
+
+
+def test_the_examples_in_the_contract_are_right() -> None:
+    contract = (COMMITTED.parent / "contract.md").read_text(encoding="utf-8")
+    event, label, verdict = re.findall(r"```json\n(.*?)```", contract, flags=re.DOTALL)
+    assert isinstance(decode(event.encode(), key=b"a-1"), Payment)
+    assert isinstance(decode_label(label.encode(), key=b"a-1"), LabelIntake)
+    assert agrees("verdict", json.loads(verdict))
+    assert list(json.loads(verdict)) == list(Verdict.__struct_fields__)
+
+
+def test_the_contract_names_every_field_of_every_event() -> None:
+    contract = (COMMITTED.parent / "contract.md").read_text(encoding="utf-8")
+    fields = {name for record in EVENTS for name in record if record["type"] != "marker"} | set(PAYMENT["session"])
+    assert {name for name in fields if f"`{name}`" not in contract and f'"{name}"' not in contract} == set()
