@@ -34,6 +34,7 @@ def client_settings(
     *,
     security: str = "plaintext",
     username: str | None = None,
+    password: str | None = None,
     password_file: Path | None = None,
     ca_file: Path | None = None,
     insecure: bool = False,
@@ -45,7 +46,8 @@ def client_settings(
         bootstrap: ``host:port``, several separated by commas.
         security: ``plaintext``, ``ssl`` or ``sasl_ssl``, in upper or lower case.
         username: SCRAM-SHA-512 user; only with ``sasl_ssl``.
-        password_file: holds its password; without it the environment variable ``ASSAY_KAFKA_PASSWORD`` does.
+        password: its password, if the caller has it already.
+        password_file: holds it; without either the environment variable ``ASSAY_KAFKA_PASSWORD`` does.
         ca_file: PEM file of the certificate authority; None trusts those of the system.
         insecure: allow an unencrypted or unchecked connection to an address that is not loopback.
         settings: ``key=value`` each, last of all; they may not name other brokers.
@@ -66,7 +68,7 @@ def client_settings(
             raise AssayError("--security sasl_ssl expects a user: add --username (or ASSAY_KAFKA_USERNAME)")
         result["sasl.mechanisms"] = "SCRAM-SHA-512"
         result["sasl.username"] = username
-        result["sasl.password"] = _password(password_file)
+        result["sasl.password"] = password or _password(password_file)
     if protocol != "plaintext" and ca_file is not None:
         if not ca_file.is_file():
             raise AssayError(f"{ca_file} (--ca-file) is not a file: name the PEM file of the certificate authority")

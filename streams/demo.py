@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from features.errors import AssayError
+from features.windows import DAY_MS
 from streams.event_files import EventFile
 from streams.label_merge import merge_labels
 from streams.model_in_force import ModelInForce, open_model
@@ -25,6 +26,8 @@ from streams.train import TrainRequest, train_files
 
 TRAINING_SHARE = 0.6
 """Share of the log that the new model learns from."""
+MATURE_MS = 7 * DAY_MS
+"""Events younger than this at the cut are left out of training: their labels are still to come."""
 
 Step = Callable[[str], None]
 """Told what begins."""
@@ -133,6 +136,7 @@ def run_demo(directory: Path, events: int, seed: int, first_model: ModelInForce,
             labels=files.simulated / "labels.jsonl",
             out=files.model,
             until_ms=_newest_ms(files.first_log),
+            mature_ms=MATURE_MS,
             seed=seed,
             threads=2,
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features.accounts import Accounts, Applied
 from features.columns import KIND_NAMES, LABEL, NO_SCORE, NOT_JUDGED, PROFILE_CHANGE, Events
+from features.decode import marked
 from features.errors import InvalidRecord
 from features.events import Application, Event, Label, Login, Marker, Payment
 from features.kernel import APPLIED, APPROXIMATE, CONFLICT, DUPLICATE, NOT_IN_HISTORY
@@ -101,7 +102,10 @@ class Engine:
                     places.append(place)
                     events.append(event)
         self._fold_segment(places, events, batch.records, output)
-        output.set_aside.sort(key=lambda item: item.place)
+        output.set_aside = [
+            SetAside(place, marked(batch.records[place].value or b"", error))
+            for place, error in sorted(output.set_aside, key=lambda item: item.place)
+        ]
         self.next_offset = batch.records[-1].offset + 1
         return output
 

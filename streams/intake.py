@@ -26,7 +26,7 @@ from features.columns import (
     Events,
     country_code,
 )
-from features.decode import decode
+from features.decode import decode, marked
 from features.errors import InvalidRecord
 from features.events import Application, Event, Label, Login, Marker, Payment, ProfileChange
 from features.identity import hash64
@@ -64,12 +64,9 @@ def decode_batch(records: Sequence[LogRecord], trusted: Trust) -> Decoded:
     for record in records:
         event = decode(record.value, key=record.key, timestamp_ms=record.timestamp_ms)
         if isinstance(event, Label | Marker) and not trusted(record):
-            event = InvalidRecord(
-                "not_authorized",
-                "$.type",
-                "payment, login, profile_change or application; labels and markers need a valid assay-signature header",
-                "label" if isinstance(event, Label) else "marker",
-            )
+            expected = "a judged kind; labels and markers need a valid assay-signature header"
+            kind = "label" if isinstance(event, Label) else "marker"
+            event = marked(record.value or b"", InvalidRecord("not_authorized", "$.type", expected, kind))
         events.append(event)
     return Decoded(records, events)
 

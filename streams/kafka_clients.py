@@ -48,19 +48,15 @@ def connection(config: Config) -> dict[str, Any]:
     Raises:
         AssayError: see `streams.connection.client_settings`.
     """
-    password = config.secret("kafka.password")
     ca_file = config.text("kafka.ca_file")
-    password_file = config.text("kafka.password_file")
     settings: dict[str, Any] = client_settings(
         config.text("kafka.bootstrap"),
         security=config.text("kafka.security"),
         username=config.text("kafka.username") or None,
-        password_file=Path(password_file) if password_file else None,
+        password=config.secret("kafka.password") or None,
         ca_file=Path(ca_file) if ca_file else None,
         insecure=config.flag("kafka.insecure"),
     )
-    if password and "sasl.password" in settings:
-        settings["sasl.password"] = password
     return settings
 
 

@@ -34,7 +34,8 @@ class TrainRequest:
         labels: JSON lines or Parquet.
         out: directory to make.
         until_ms: events and labels after it do not exist; None: there is no such time.
-        mature_ms: unlabelled events of so much time before `until_ms` (else before the last event) are left out.
+        mature_ms: events of so much time before `until_ms` (else before the last event) are left out, labelled or not:
+            keeping only those whose label came early would teach that recent events are fraud.
         policy: policy.json; None: the built-in example.
         rates: rates.json; None: the built-in table.
         seed: of everything random.
@@ -119,7 +120,7 @@ def train_files(request: TrainRequest, on_round: Callable[[int], None] | None = 
         )
     if request.mature_ms:
         end_ms = int(rows.time_ms.max()) if request.until_ms is None else request.until_ms
-        kept = labelled | (rows.time_ms <= end_ms - request.mature_ms)
+        kept = rows.time_ms <= end_ms - request.mature_ms
         rows, labelled = rows.only(kept), labelled[kept]
     in_force = [known.get(event_id) for event_id in rows.event_ids]
     labels = np.array([label is not None and label.label == "fraud" for label in in_force], dtype=np.uint8)

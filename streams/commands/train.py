@@ -31,7 +31,9 @@ def train(
     mature_days: Annotated[
         float,
         typer.Option(
-            "--mature-days", min=0.0, help="Leave out unlabelled events of the last so many days: a label may yet come."
+            "--mature-days",
+            min=0.0,
+            help="Leave out the events of the last so many days: their labels are still to come.",
         ),
     ] = 0.0,
     policy: Annotated[

@@ -67,7 +67,7 @@ def mixed_log(length: int, seed: int, accounts: int = 12, model_ids: tuple[str, 
                 source.choice((b"", b"not json", b'{"type":"payment"}', b"[]", b'{"type":"login","time_ms":-1}'))
             )
         elif draw < 0.14 and sent:
-            event_id, owner, _ = source.choice(sent[-60:])
+            event_id, owner, _ = source.choice([*sent[-60:], ("p-never-seen", account, b"")])
             log.append(label(number, event_id, owner, time_ms, source.choice(("fraud", "fraud", "legit"))))
         elif draw < 0.15 and model_ids:
             log.append(model_marker(number, source.choice(model_ids), time_ms))
