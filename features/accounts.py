@@ -7,6 +7,7 @@ ones at a checkpoint, and lets `evict` drop those untouched for longest. Nothing
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,15 +114,15 @@ class Accounts:
             AssayError: the packed record is not one that this version wrote.
         """
         assert key not in self._slot_of, "an account in memory is newer than its packed record"
+        record = None if packed is None else unpack(key, packed)
         slot = self._new_slot(key)
         account = self._accounts[slot]
         account["last_offset"] = -1
         account["folded"] = -1
-        if packed is None:
+        if record is None:
             self._give_block(slot, BLOCKS[0])
             account["count"] = 0
             return
-        record = unpack(key, packed)
         count = len(record.events)
         self._give_block(slot, _block_for(count))
         start = int(account["start"])
@@ -267,15 +268,15 @@ class Accounts:
             start = self._pool_used
             self._pool_used += size
             if self._pool_used > len(self._pool):
-                self._pool = _longer(self._pool, max(self._pool_used, len(self._pool) * 3 // 2))
+                _lengthen(self._pool, max(self._pool_used, len(self._pool) * 5 // 4))
         self._accounts[slot]["start"] = start
         self._accounts[slot]["capacity"] = size
 
     def _new_slot(self, key: str) -> int:
         if not self._free_slots:
             length = len(self._accounts)
-            self._accounts = _longer(self._accounts, length * 2)
-            self._dirty = np.concatenate([self._dirty, np.zeros(length, dtype=np.bool_)])
+            _lengthen(self._accounts, length * 2)
+            _lengthen(self._dirty, length * 2)
             self._key_of.extend([""] * length)
             self._free_slots = list(range(length * 2 - 1, length - 1, -1))
         slot = self._free_slots.pop()
@@ -301,7 +302,6 @@ def _block_for(count: int) -> int:
     return next((size for size in BLOCKS if size >= count), HISTORY_CAPACITY)
 
 
-def _longer(array: Events, length: int) -> Events:
-    longer = np.zeros(length, dtype=array.dtype)
-    longer[: len(array)] = array
-    return longer
+def _lengthen(array: NDArray[Any], length: int) -> None:
+    """Make an array longer where it lies, new elements 0: a copy beside it would double the memory for a moment."""
+    array.resize(length, refcheck=False)

@@ -52,12 +52,15 @@ class ReasonCode:
         customer: the text a customer may see.
         analyst: beginning of a feature's name, or a unit, to the text for an analyst where the value is known; names
             and units of flags that are not set end in ``=0``.
+        only_if_alone: describes what kind of event it is rather than what is unusual about it: given as a reason only
+            where there is no other.
     """
 
     code: str
     meaning: str
     customer: str
     analyst: dict[str, str] = field(hash=False)
+    only_if_alone: bool = False
 
     def template(self, name: str, unit: str, value: float) -> str:
         """The analyst text of the feature `name` with this value; the plain definition where none is registered."""
@@ -221,6 +224,7 @@ _CODES = (
             "event_is_application=0": "the event is not an application",
             "event_is_application": "the event is an application",
         },
+        only_if_alone=True,
     ),
     ReasonCode(
         ANOMALY, "unusual pattern", "Unusual activity on your account", {"score": "unusual pattern: anomaly {value}"}
@@ -245,7 +249,8 @@ def reasons_markdown() -> str:
         f"Generated from `models/reason_codes.py`, registry version {REGISTRY_VERSION}.",
         "",
         "A verdict other than `approve` carries up to four reasons, strongest first. Features that share a code are",
-        "one reason, told by the feature that raises the score most.",
+        "one reason, told by the feature that raises the score most. The kind of the event (CTX01) is a reason only",
+        "where there is no other.",
         "",
         "In an analyst text `{value}` is the value in words, `{window}` the window, and `{usual}` the account's own",
         'usual value (", usually 0.4"), else the median of legitimate events (", across accounts typically 2").',

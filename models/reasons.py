@@ -37,7 +37,8 @@ def reasons_for(
     """The reasons of one event, strongest first.
 
     Features that raise the score are grouped by reason code: a code counts with the sum of its features' positive
-    contributions and is told by the strongest of them. Ties keep the order of the features. A step-up that the anomaly
+    contributions and is told by the strongest of them. Ties keep the order of the features. What kind of event it is
+    (CTX01) is a reason only where there is no other. A step-up that the anomaly
     score asks for begins with that, with a contribution of 0 because the detector is no part of the score. Where
     nothing else is to be said (the amount at stake alone decided) there is one general reason.
 
@@ -62,16 +63,21 @@ def reasons_for(
 
     totals: dict[str, float] = {}
     speakers: dict[str, int] = {}
-    for column in np.flatnonzero(contributions > 0.0).tolist():
-        code = feature_set.features[column].reason_code
-        totals[code] = totals.get(code, 0.0) + float(contributions[column])
-        if code not in speakers or contributions[column] > contributions[speakers[code]]:
-            speakers[code] = column
-    strongest = sorted(totals, key=lambda code: (-totals[code], speakers[code]))
-    for code in strongest[: MOST_REASONS - len(reasons)]:
-        if totals[code] < SMALLEST_CONTRIBUTION:
-            break
-        reasons.append(_feature_reason(feature_set, baselines, values, speakers[code], totals[code], money))
+    added: list[float] = contributions.tolist()
+    for column, feature in enumerate(feature_set.features):
+        contribution = added[column]
+        if contribution > 0.0:
+            code = feature.reason_code
+            totals[code] = totals.get(code, 0.0) + contribution
+            if code not in speakers or contribution > added[speakers[code]]:
+                speakers[code] = column
+    strongest = sorted(
+        (code for code in totals if totals[code] >= SMALLEST_CONTRIBUTION),
+        key=lambda code: (-totals[code], speakers[code]),
+    )
+    telling = [code for code in strongest if not REASON_CODES[code].only_if_alone]
+    told = (telling if telling or reasons else strongest)[: MOST_REASONS - len(reasons)]
+    reasons += [_feature_reason(feature_set, baselines, values, speakers[code], totals[code], money) for code in told]
     return reasons or [_score_reason(GENERAL, "score", score, None)]
 
 

@@ -23,8 +23,10 @@ from models.detector import DetectorSpec, fit_limits
 
 MOST_ROUNDS = 400
 """Trees at most; early stopping usually ends before."""
-PATIENCE_ROUNDS = 40
-"""Trees without a lower log-loss on the next block after which training stops."""
+LEAST_ROUNDS = 40
+"""Trees at least: with few frauds the first handful of trees can look best by luck."""
+PATIENCE_ROUNDS = 60
+"""Trees without a better average precision on the next block after which training stops."""
 LEAST_OF_EACH = 10
 """Each block needs so many frauds and so many legitimate events: fewer say nothing."""
 
@@ -99,17 +101,19 @@ def train(
     for name, rows in blocks._asdict().items():
         _check_block(name, labels[rows])
     parameters = _parameters(len(blocks.trees), seed, threads)
-    booster = _fit_trees(parameters, features, labels, weights, blocks, feature_set, rounds, on_round)
-    held_out = booster.predict(features[blocks.calibration], raw_score=True, num_threads=threads)
+    booster, tree_count = _fit_trees(parameters, features, labels, weights, blocks, feature_set, rounds, on_round)
+    held_out = booster.predict(
+        features[blocks.calibration], raw_score=True, num_iteration=tree_count, num_threads=threads
+    )
     calibration = fit_platt(held_out, labels[blocks.calibration], kept_negative_share=kept_negative_share)
     legitimate = blocks.trees[labels[blocks.trees] == 0]
     return TrainedModel(
-        model_text=_without_threads(booster.model_to_string(num_iteration=booster.best_iteration)),
+        model_text=_without_threads(booster.model_to_string(num_iteration=tree_count)),
         calibration=calibration,
         detector=_detector(features, legitimate, feature_set, seed),
         baselines=_medians(features, legitimate),
         blocks=blocks,
-        tree_count=booster.best_iteration,
+        tree_count=tree_count,
         held_out_score=np.round(calibration.apply(held_out), 6),
     )
 
@@ -153,9 +157,9 @@ def _parameters(rows: int, seed: int, threads: int) -> dict[str, Any]:
     """LightGBM's parameters; `deterministic` with one way of building histograms fixes the trees."""
     return {
         "objective": "binary",
-        # Stopping by average precision is a lottery with few frauds: on six synthetic logs of 6,000 to 100,000 events
-        # it kept 5 to 107 trees and ranked later events no better in five of them; log-loss kept 73 to 107.
-        "metric": "binary_logloss",
+        # Ranking is what trees are for, calibration comes after them. On a simulated log cut at five times, stopping by
+        # average precision ranked later events better than stopping by log-loss each time (mean .269 against .262).
+        "metric": "average_precision",
         "learning_rate": 0.05,
         "num_leaves": 31,
         "min_data_in_leaf": min(max(rows // 500, 20), 500),
@@ -179,7 +183,8 @@ def _fit_trees(
     feature_set: FeatureSet,
     rounds: int,
     on_round: Callable[[int], None] | None,
-) -> lightgbm.Booster:
+) -> tuple[lightgbm.Booster, int]:
+    """The trees, and how many of them to keep."""
     datasets = [
         lightgbm.Dataset(
             features[rows],
@@ -191,16 +196,21 @@ def _fit_trees(
         for rows in (blocks.trees, blocks.stopping)
     ]
     datasets[1].set_reference(datasets[0])
-    callbacks = [lightgbm.early_stopping(PATIENCE_ROUNDS, verbose=False)]
+    measured: dict[str, dict[str, list[float]]] = {}
+    callbacks = [lightgbm.early_stopping(PATIENCE_ROUNDS, verbose=False), lightgbm.record_evaluation(measured)]
     if on_round is not None:
         callbacks.append(lambda environment: on_round(environment.iteration + 1))
-    return lightgbm.train(
+    booster = lightgbm.train(
         parameters,
         datasets[0],
         num_boost_round=rounds,
         valid_sets=[datasets[1]],
+        valid_names=["next"],
         callbacks=callbacks,
     )
+    precision = np.array(measured["next"]["average_precision"])
+    skipped = min(LEAST_ROUNDS, len(precision)) - 1
+    return booster, skipped + int(precision[skipped:].argmax()) + 1
 
 
 def _detector(

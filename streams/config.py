@@ -1,14 +1,15 @@
 """Every setting, declared once: key in the TOML file, environment variable, default, meaning.
 
 Precedence: command line, environment (``ASSAY_`` + section + ``_`` + key, capitals), TOML file, default. `assay config`
-prints what is in force and where each value came from. Secrets come from the environment or from files that it names;
-they are never printed.
+prints what is in force and where each value came from. Secrets come from the environment or from files of their own,
+never from the TOML file; they are never printed.
 """
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,25 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: `name` is ``section.key``; the default's type is the setting's type."""
+    """One setting.
+
+    Attributes:
+        name: ``section.key``.
+        default: its type is the setting's type.
+        meaning: for people, in a few words.
+        secret: never printed, and not taken from the TOML file.
+        least: smallest number allowed.
+        most: largest number allowed.
+        choices: texts allowed; empty for any.
+    """
 
     name: str
     default: Value
     meaning: str
     secret: bool = False
+    least: float = 0
+    most: float = math.inf
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -41,7 +55,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("kafka.group", "assay-engine", "consumer group"),
     Setting("kafka.slot", "0", "this worker's slot: unique per running worker and stable over restarts"),
     Setting("kafka.static_membership", True, "keep partitions over a quick restart (group.instance.id)"),
-    Setting("kafka.session_timeout_ms", 10_000, "a silent worker loses its partitions after this"),
+    Setting("kafka.session_timeout_ms", 10_000, "a silent worker loses its partitions after this", least=1),
     Setting("kafka.insecure", False, "allow an unprotected connection to another machine"),
     Setting("kafka.security", "plaintext", "plaintext, ssl or sasl_ssl"),
     Setting("kafka.username", "", "SCRAM user"),
@@ -49,18 +63,31 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("kafka.password_file", "", "a file that holds it"),
     Setting("kafka.ca_file", "", "PEM file of the certificate authority to trust"),
     Setting("topics.prefix", "fraud.", "prefix of every topic"),
-    Setting("engine.batch_events", 2_000, "most records in one batch; never shows in a result"),
+    Setting("engine.batch_events", 2_000, "most records in one batch; never shows in a result", least=1),
     Setting("engine.batch_ms", 25, "longest wait for a batch to fill"),
-    Setting("engine.delivery", "exactly_once", "exactly_once or at_least_once"),
-    Setting("engine.transaction_timeout_ms", 15_000, "a transaction open for longer ends the worker"),
-    Setting("engine.bad_share", 0.5, "share of refused records among the last 1,000 at which the worker stops"),
+    Setting(
+        "engine.delivery",
+        "exactly_once",
+        "exactly_once or at_least_once",
+        choices=("exactly_once", "at_least_once"),
+    ),
+    Setting("engine.transaction_timeout_ms", 15_000, "a transaction open for longer ends the worker", least=1),
+    Setting(
+        "engine.bad_share", 0.5, "a run stops when more than this share of the last 1,000 records is refused", most=1
+    ),
     Setting("state.directory", "state", "where the account state lives"),
     Setting("state.checkpoint_seconds", 10.0, "time between two checkpoints"),
-    Setting("state.hot_mebibytes", 512, "memory for hot accounts of the whole worker"),
+    Setting("state.hot_mebibytes", 256, "memory for hot accounts of the whole worker", least=1),
     Setting("models.directory", "artefacts", "where models are looked up by id"),
     Setting("models.first", "", "model in force at the beginning of the log: id or directory; empty: the one shipped"),
     Setting("http.address", "127.0.0.1", "address of /metrics, /healthz and /readyz"),
-    Setting("http.port", 9108, "port of /metrics, /healthz and /readyz; 0 chooses a free one, -1 is off"),
+    Setting(
+        "http.port",
+        9108,
+        "port of /metrics, /healthz and /readyz; 0 chooses a free one, -1 is off",
+        least=-1,
+        most=65_535,
+    ),
     Setting("security.internal_key", "", "key that signs labels and markers in the log", secret=True),
     Setting("security.internal_key_file", "", "a file that holds that key"),
     Setting("security.trust_internal", False, "accept labels and markers without a signature"),
@@ -75,7 +102,7 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 class Config:
     """Settings in force, with where each came from."""
 
-    values: Mapping[str, Value]
+    values: Mapping[str, Value] = field(repr=False)
     origins: Mapping[str, str]
 
     def text(self, name: str) -> str:
@@ -98,16 +125,21 @@ class Config:
         """A secret: its own value, else what the file of ``<name>_file`` holds, else empty.
 
         Raises:
-            AssayError: the file cannot be read.
+            AssayError: the file cannot be read, or is empty.
         """
         value = self.text(name)
         path = self.text(f"{name}_file")
         if value or not path:
             return value
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
+            value = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise AssayError(f"{name}_file: expected a readable file, got {path} ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise AssayError(f"{name}_file: expected text in UTF-8, got other bytes in {path}") from None
+        if not value:
+            raise AssayError(f"{name}_file: expected a secret, got an empty file {path}")
+        return value
 
 
 def load_config(
@@ -118,7 +150,8 @@ def load_config(
     """Read every setting; None among `overrides` means "not given on the command line".
 
     Raises:
-        AssayError: a file that cannot be read, a key that is not a setting, a value of the wrong type.
+        AssayError: a file that cannot be read, a key that is not a setting, a value of the wrong type or out of range,
+            a secret in the file.
 
     >>> load_config(environment={"ASSAY_ENGINE_BATCH_EVENTS": "7"}).whole("engine.batch_events")
     7
@@ -130,7 +163,13 @@ def load_config(
     origins = dict.fromkeys(values, "default")
     if path is not None:
         for name, value in _flattened(_read(path)).items():
-            values[name] = _typed(_setting(name, str(path)), value, str(path))
+            setting = _setting(name, str(path))
+            if setting.secret:
+                raise AssayError(
+                    f"{path}: {name} is a secret and does not belong into this file: set {setting.variable}, or name a "
+                    f"file that holds it in {name}_file"
+                )
+            values[name] = _typed(setting, value, str(path))
             origins[name] = str(path)
     for setting in SETTINGS:
         if setting.variable in environment:
@@ -171,15 +210,38 @@ def _setting(name: str, origin: str) -> Setting:
 
 def _typed(setting: Setting, value: Any, origin: str) -> Value:
     wanted = type(setting.default)
-    if wanted is bool and isinstance(value, str) and value.lower() in ("true", "1", "yes", "false", "0", "no"):
-        return value.lower() in ("true", "1", "yes")
-    if wanted is bool and not isinstance(value, bool):
-        raise AssayError(f"{origin}: {setting.name} is {setting.meaning}; expected true or false")
-    if wanted is str and not isinstance(value, str):
-        raise AssayError(f"{origin}: {setting.name} is {setting.meaning}; expected text")
-    try:
-        typed: Value = wanted(value)
-    except (TypeError, ValueError):
-        expected = "a whole number" if wanted is int else "a number"
-        raise AssayError(f"{origin}: {setting.name} is {setting.meaning}; expected {expected}") from None
+    typed: Value | None
+    if wanted is bool:
+        typed, expected = _as_bool(value), "true or false"
+    elif wanted is str:
+        typed, expected = value if isinstance(value, str) else None, "text"
+        if setting.choices and typed not in setting.choices:
+            typed, expected = None, " or ".join(setting.choices)
+    else:
+        typed, expected = _as_number(value, wanted), "a whole number" if wanted is int else "a number"
+        if typed is not None and not setting.least <= typed <= setting.most:
+            typed = None
+        if setting.most < math.inf:
+            expected += f" from {setting.least:g} to {setting.most:g}"
+        else:
+            expected += f", at least {setting.least:g}"
+    if typed is None:
+        raise AssayError(f"{origin}: {setting.name} is {setting.meaning}; expected {expected}")
     return typed
+
+
+def _as_bool(value: Any) -> bool | None:
+    if isinstance(value, str) and value.lower() in ("true", "1", "yes", "false", "0", "no"):
+        return value.lower() in ("true", "1", "yes")
+    return value if isinstance(value, bool) else None
+
+
+def _as_number(value: Any, wanted: type) -> int | float | None:
+    """A number from text or from TOML; nothing is rounded, and true is not 1."""
+    if isinstance(value, bool) or (wanted is int and isinstance(value, float)):
+        return None
+    try:
+        number: int | float = wanted(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

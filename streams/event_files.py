@@ -22,7 +22,7 @@ class EventFile:
     """The records of one file, in order.
 
     Attributes:
-        total_bytes: size of the file, None for standard input.
+        total_bytes: size of the file, None for standard input and for a pipe.
         read_bytes: how far reading has come, for a progress bar.
 
     Raises:
@@ -34,9 +34,11 @@ class EventFile:
         self.total_bytes: int | None = None
         self.read_bytes = 0
         if path != STANDARD:
-            if not path.is_file():
-                raise AssayError(f"{path}: expected a file of events (JSON lines or Parquet), there is none")
-            self.total_bytes = path.stat().st_size
+            if not path.exists() or path.is_dir():
+                there = "a directory" if path.is_dir() else "there is none"
+                raise AssayError(f"{path}: expected a file of records (JSON lines or Parquet), {there}")
+            if path.is_file():
+                self.total_bytes = path.stat().st_size
 
     def __iter__(self) -> Iterator[bytes]:
         if self._path == STANDARD:
@@ -44,7 +46,11 @@ class EventFile:
         elif self._path.suffix == ".parquet":
             yield from self._rows()
         else:
-            with self._path.open("rb", buffering=1 << 20) as file:
+            try:
+                file = self._path.open("rb", buffering=1 << 20)
+            except OSError as error:
+                raise AssayError(f"{self._path}: expected a readable file ({error.strerror})") from None
+            with file:
                 yield from self._lines(file)
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
@@ -62,16 +68,16 @@ class EventFile:
         import pyarrow
         from pyarrow import parquet
 
-        assert self.total_bytes is not None
         try:
             file = parquet.ParquetFile(self._path)
-            rows = file.metadata.num_rows
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-                self.read_bytes += self.total_bytes * len(batch) // max(1, rows)
+                self.read_bytes += (self.total_bytes or 0) * len(batch) // file.metadata.num_rows
                 for row in batch.to_pylist():
                     yield orjson.dumps(_without_nulls(row))
-        except (pyarrow.ArrowInvalid, OSError) as error:
+        except (pyarrow.ArrowException, OSError) as error:
             raise AssayError(f"{self._path}: expected a Parquet file: {str(error).splitlines()[0]}") from None
+        except (TypeError, ValueError) as error:  # bytes, decimals, text that is not UTF-8
+            raise AssayError(f"{self._path}: expected columns that JSON can hold: {error}") from None
 
 
 def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class HttpServer:
         ready: says whether the worker owns partitions and has caught up.
 
     Raises:
-        AssayError: the port is taken.
+        AssayError: the port is taken, or address and port are none.
     """
 
     def __init__(self, address: str, port: int, registry: CollectorRegistry, healthy: Check, ready: Check) -> None:
@@ -50,9 +50,10 @@ class HttpServer:
 
         try:
             self._server = ThreadingHTTPServer((address, port), Handler)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
             raise AssayError(
-                f"http.address {address}, http.port {port}: expected a free port ({error.strerror}); "
+                f"http.address {address}, http.port {port}: expected a free port ({reason}); "
                 "set ASSAY_HTTP_PORT to another one, 0 for any, -1 for none"
             ) from None
         self._server.daemon_threads = True

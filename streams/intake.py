@@ -87,6 +87,8 @@ def columns_of(
 def rate_missing(event: Event, rates: Rates) -> InvalidRecord | None:
     """Why an event's amount cannot be converted, None if it can or there is none."""
     if isinstance(event, Payment | Application) and event.currency is not None and not rates.has(event.currency):
+        if isinstance(event, Application) and event.requested_minor is None:
+            return None
         return InvalidRecord("rate_missing", "$.currency", "a currency in the model's rates", event.currency)
     return None
 

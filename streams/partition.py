@@ -19,7 +19,7 @@ from streams.model_in_force import ModelInForce
 OpenModel = Callable[[str], ModelInForce]
 """Opens a model by its id; raises AssayError."""
 
-DEFAULT_HOT_BYTES = 512 << 20
+DEFAULT_HOT_BYTES = 256 << 20
 _FOLD = "fold"
 _DETECTOR = "detector"
 _SCHEMA = 1
@@ -44,6 +44,10 @@ class FoldState(msgspec.Struct, frozen=True):
     first_model: str
     feature_set: str
     degraded: bool
+
+
+class _Versioned(msgspec.Struct):
+    schema: int
 
 
 class Partition:
@@ -79,7 +83,7 @@ class Partition:
         self.restored = False
         stored = store.get_value(_FOLD)
         if stored is not None:
-            self._restore(msgspec.json.decode(stored, type=FoldState))
+            self._restore(self._read(stored))
 
     @property
     def next_offset(self) -> int:
@@ -149,13 +153,20 @@ class Partition:
             )
             return None
 
+    def _read(self, stored: bytes) -> FoldState:
+        try:
+            schema = msgspec.json.decode(stored, type=_Versioned).schema
+            if schema == _SCHEMA:
+                return msgspec.json.decode(stored, type=FoldState)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            schema = None
+        raise AssayError(
+            f"state of partition {self.engine.partition}: expected schema {_SCHEMA}, got {schema or 'none'}; "
+            "use the version that wrote it, or rebuild the state from the log in a fresh directory"
+        )
+
     def _restore(self, state: FoldState) -> None:
         feature_set = self._first_model.feature_set
-        if state.schema != _SCHEMA:
-            raise AssayError(
-                f"state of partition {self.engine.partition}: expected schema {_SCHEMA}, got {state.schema}; "
-                "use the version that wrote it, or rebuild the state from the log in a fresh directory"
-            )
         if state.first_model != self._first_model.id:
             raise AssayError(
                 f"state of partition {self.engine.partition} was started with model {state.first_model[:16]}, "

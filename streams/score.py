@@ -22,7 +22,8 @@ from streams.label_merge import merge_labels
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
 from streams.partition import OpenModel, Partition
-from streams.sinks import FeatureSink, LineSink, ParquetSink, Sink
+from streams.signature import everybody
+from streams.sinks import UNFINISHED, FeatureSink, LineSink, ParquetSink, Sink
 
 TOPIC = "fraud.events"
 """Name under which a file's records appear in dead letters, and of its state directory."""
@@ -62,7 +63,7 @@ class ScoreRequest:
     continues: bool = False
     stop_after: int | None = None
     batch_events: int = 2_000
-    hot_bytes: int = 512 << 20
+    hot_bytes: int = 256 << 20
     bad_share: float = 0.5
     redaction_key: bytes = b""
 
@@ -126,9 +127,11 @@ def score(
 def _score(
     request: ScoreRequest, state: Path, first_model: ModelInForce, open_model: OpenModel, progress: Progress
 ) -> Summary:
+    _check_paths(request)
     file = EventFile(request.events)
     labels = EventFile(request.labels) if request.labels else None
     store = RocksStore(state / f"{TOPIC}-{request.partition}")
+    sinks: _Sinks | None = None
     try:
         partition = Partition(
             request.partition,
@@ -155,9 +158,10 @@ def _score(
         records = (LogRecord(offset, value) for offset, value in enumerate(values, start))
         unstored = 0
         while batch := tuple(islice(records, request.batch_events)):
-            output = partition.fold(batch, trusted=_everyone)
+            output = partition.fold(batch, trusted=everybody)
+            sinks.set_aside(batch, output)  # first, so that whoever is told to look at them finds them
             watch.add(good=len(batch) - len(output.set_aside), bad=len(output.set_aside))
-            sinks.write(batch, output)
+            sinks.write(output)
             summary.add(output)
             summary.records += len(batch)
             unstored += len(batch)
@@ -165,45 +169,57 @@ def _score(
             if partition.is_full or unstored >= CHECKPOINT_RECORDS:
                 partition.checkpoint(sinks.sync())
                 unstored = 0
+        sinks.finish()
         partition.checkpoint(sinks.sync())
-        sinks.close()
         summary.next_offset = partition.next_offset
         return summary
     finally:
         store.close()
+        if sinks is not None:
+            sinks.close()
 
 
-def _everyone(_: LogRecord) -> bool:
-    """Whoever can write the file may write labels and markers into it."""
-    return True
+def _check_paths(request: ScoreRequest) -> None:
+    """No file is read and written, read twice or written twice; a device such as /dev/null may be."""
+    standard_input = [path for path in (request.events, request.labels) if path == STANDARD]
+    outputs = (request.out, request.outcomes, request.dead_letters, request.features)
+    standard_output = [path for path in outputs if path == STANDARD]
+    if len(standard_input) > 1 or len(standard_output) > 1:
+        raise AssayError("expected standard input and standard output to be named once each; name a file for the other")
+    seen: set[Path] = set()
+    for path in (request.events, request.labels, *outputs):
+        if path is None or path == STANDARD or (path.exists() and not path.is_file()):
+            continue
+        if path.resolve() in seen:
+            raise AssayError(f"{path} is named twice: every input and every output is a file of its own")
+        seen.add(path.resolve())
 
 
 class _Sinks:
     """All outputs of one run; continues those that an earlier run with the same state left."""
 
     def __init__(self, request: ScoreRequest, partition: Partition) -> None:
+        self._request = request
         stored = partition.stored_value(_OUTPUTS)
         self._lengths: dict[str, int] = msgspec.json.decode(stored) if stored else {}
-        whole = [path for path in (request.out, request.features) if path is not None and path.suffix == ".parquet"]
-        if partition.next_offset > 0 and any(str(path.resolve()) in self._lengths for path in whole):
+        unfinished = [path for path, length in self._lengths.items() if length == UNFINISHED]
+        if unfinished:
             raise AssayError(
-                f"{whole[0]}: a Parquet file cannot be continued; name another file for this part, or JSON lines"
+                f"{unfinished[0]}: the last run ended before this Parquet file was complete, and it cannot be "
+                "continued; begin again with a fresh --state, or write JSON lines"
             )
-        self._request = request
-        self._verdicts: Sink = (
-            ParquetSink(request.out) if request.out.suffix == ".parquet" else self._lines(request.out, eager=True)
-        )
+        whole = [request.out] if _is_parquet(request.out) else []
+        whole += [request.features] if request.features else []
+        for path in whole:
+            if partition.next_offset > 0 and str(path.resolve()) in self._lengths:
+                raise AssayError(f"{path}: a Parquet file cannot be continued; name another file for this part")
+        self._verdicts: Sink = ParquetSink(request.out) if _is_parquet(request.out) else self._lines(request.out)
         self._dead_letters = self._lines(request.dead_letters, eager=False)
-        self._outcomes = self._lines(request.outcomes, eager=True) if request.outcomes else None
+        self._outcomes = self._lines(request.outcomes) if request.outcomes else None
         self._features = FeatureSink(request.features, partition.engine.model.feature_set) if request.features else None
 
-    def write(self, batch: tuple[LogRecord, ...], output: Output) -> None:
-        """Write what folding `batch` gave."""
-        self._verdicts.write([record.value for record in output.verdicts])
-        if self._outcomes is not None:
-            self._outcomes.write([record.value for record in output.outcomes])
-        if self._features is not None:
-            self._features.write(output.judged)
+    def set_aside(self, batch: tuple[LogRecord, ...], output: Output) -> None:
+        """Write the records of `batch` that were refused."""
         request = self._request
         self._dead_letters.write(
             [
@@ -219,28 +235,42 @@ class _Sinks:
             ]
         )
 
+    def write(self, output: Output) -> None:
+        """Write what folding a batch gave, beside what it refused."""
+        self._verdicts.write([record.value for record in output.verdicts])
+        if self._outcomes is not None:
+            self._outcomes.write([record.value for record in output.outcomes])
+        if self._features is not None:
+            self._features.write(output.judged)
+
     def sync(self) -> dict[str, bytes]:
         """Make everything safe; the lengths that a checkpoint has to store."""
-        sinks: list[tuple[Path | None, Sink | None]] = [
+        sinks = (
             (self._request.out, self._verdicts),
             (self._request.dead_letters, self._dead_letters),
             (self._request.outcomes, self._outcomes),
-        ]
+            (self._request.features, self._features),
+        )
         for path, sink in sinks:
             if path is not None and sink is not None and path != STANDARD:
                 self._lengths[str(path.resolve())] = sink.sync()
-        if self._request.features is not None:
-            self._lengths[str(self._request.features.resolve())] = 0
         return {_OUTPUTS: msgspec.json.encode(self._lengths)}
 
-    def close(self) -> None:
-        """Finish every file."""
-        self._verdicts.close()
-        self._dead_letters.close()
-        if self._outcomes is not None:
-            self._outcomes.close()
-        if self._features is not None:
-            self._features.close()
+    def finish(self) -> None:
+        """Complete the Parquet files: before the last checkpoint, because nothing could be added to them after it."""
+        for sink in (self._verdicts, self._features):
+            if isinstance(sink, ParquetSink | FeatureSink):
+                sink.close()
 
-    def _lines(self, path: Path, *, eager: bool) -> LineSink:
+    def close(self) -> None:
+        """Close the files of lines; everything written so far is in them, also after a failure."""
+        for sink in (self._verdicts, self._dead_letters, self._outcomes):
+            if isinstance(sink, LineSink):
+                sink.close()
+
+    def _lines(self, path: Path, *, eager: bool = True) -> LineSink:
         return LineSink(path, self._lengths.get(str(path.resolve()), 0), eager=eager)
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix == ".parquet"

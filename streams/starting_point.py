@@ -31,10 +31,15 @@ def starting_point(
                 "set kafka.group to the group that this state belongs to, or move the state directory away"
             )
         return low, low
-    if stored > committed or stored > high:
+    if committed > high:
         raise AssayError(
-            f"{where}: the state in {directory} stands at offset {stored}, beyond what is committed ({committed}) "
-            f"or in the log (up to {high}): the topic or the group was made anew; move the state directory away"
+            f"{where}: the group has committed {committed}, beyond the log (up to {high}): the topic was made anew "
+            f"and its records would pass for published. Set another kafka.group, and move {directory} away"
+        )
+    if stored > committed:
+        raise AssayError(
+            f"{where}: the state in {directory} stands at offset {stored}, beyond what is committed ({committed}): "
+            "the group was made anew, or the state is another's; move the state directory away"
         )
     if stored < low and stored < committed:
         raise AssayError(

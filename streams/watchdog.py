@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _log = logging.getLogger("assay.watchdog")
 
 
 def _leave() -> None:
-    sys.stderr.flush()
+    with suppress(Exception):
+        sys.stderr.flush()
     os._exit(1)
 
 
@@ -61,6 +62,7 @@ class Watchdog:
                     guarded[0],
                     self._limit_s,
                 )
-                faulthandler.dump_traceback(file=sys.stderr)
+                with suppress(Exception):  # standard error may be closed; leaving matters more than the stacks
+                    faulthandler.dump_traceback(file=sys.stderr)
                 self._leave()
                 return

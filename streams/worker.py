@@ -43,6 +43,7 @@ from streams.partition import OpenModel, Partition
 from streams.publisher import AbortedError, Message, make_publisher
 from streams.signature import everybody, nobody, signed_by
 from streams.starting_point import starting_point
+from streams.warm_up import warm_up
 from streams.watchdog import Watchdog
 
 _log = logging.getLogger("assay.worker")
@@ -124,9 +125,11 @@ class Worker:
         Raises:
             AssayError: something outside is not as it must be; nothing is lost, the next start recovers.
         """
+        warm_up(self._first_model)
         self._consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
+        self._progress_s = time.monotonic()
         gc.collect()
         gc.freeze()  # models and kernels live as long as the process: not worth walking over and over
         try:

@@ -43,7 +43,12 @@ def score(
         int | None, typer.Option("--batch-events", min=1, help="Records per batch; never shows in a result.")
     ] = None,
     config_path: ConfigOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the summary as JSON, on standard error if the verdicts go to standard output."
+        ),
+    ] = False,
 ) -> None:
     """Score a file of events: the same engine as the live one, one verdict per judged event.
 
@@ -57,9 +62,8 @@ def score(
 
     settings = load_config(config_path, overrides={"engine.batch_events": batch_events, "models.first": model})
     if dead_letters is None:
-        dead_letters = (
-            Path("dead-letters.jsonl") if str(out) == "-" else out.with_name(f"{out.stem}.dead-letters.jsonl")
-        )
+        is_stream = str(out) == "-" or (out.exists() and not out.is_file())
+        dead_letters = Path("dead-letters.jsonl") if is_stream else out.with_name(f"{out.stem}.dead-letters.jsonl")
     first_model, open_model = open_models(settings.text("models.first"), Path(settings.text("models.directory")))
     request = ScoreRequest(
         events=events,
@@ -79,15 +83,15 @@ def score(
     )
     with records_progress("scoring") as progress:
         summary = score_file(request, first_model, open_model, progress)
-    _print(summary, dead_letters, as_json)
-
-
-def _print(summary: "Summary", dead_letters: Path, as_json: bool) -> None:
     if as_json:
         import msgspec
 
-        typer.echo(msgspec.json.encode(summary), err=False)
-        return
+        typer.echo(msgspec.json.encode(summary), err=str(out) == "-")  # standard output belongs to the verdicts then
+    else:
+        _tell(summary, dead_letters)
+
+
+def _tell(summary: "Summary", dead_letters: Path) -> None:
     decisions = ", ".join(f"{count} {name}" for name, count in summary.decisions.items())
     typer.echo(
         f"{summary.records} records: {summary.verdicts} verdicts ({decisions or 'none'}), {summary.outcomes} outcomes, "

@@ -145,9 +145,9 @@ def test_reasons_are_the_strongest_codes_in_falling_order(contributions):
     for feature, contribution in zip(FEATURES.features, contributions, strict=True):
         if contribution > 0:
             totals[feature.reason_code] = totals.get(feature.reason_code, 0.0) + contribution
-    expected = sorted((total for total in totals.values() if total >= SMALLEST_CONTRIBUTION), reverse=True)[
-        :MOST_REASONS
-    ]
+    context = totals.pop("CTX01", 0.0)
+    expected = [total for total in totals.values() if total >= SMALLEST_CONTRIBUTION] or [context]
+    expected = [total for total in sorted(expected, reverse=True)[:MOST_REASONS] if total >= SMALLEST_CONTRIBUTION]
     if not expected:
         assert [reason.code for reason in found] == ["GEN01"]
         return
@@ -157,6 +157,16 @@ def test_reasons_are_the_strongest_codes_in_falling_order(contributions):
         assert FEATURES.features[FEATURES.index[reason.feature]].reason_code == reason.code
         assert reason.text
         assert "{" not in reason.text
+
+
+def test_the_kind_of_event_is_a_reason_only_where_there_is_no_other():
+    context = {"event_is_payment": 2.0, "event_method": 1.0}
+    values = {"event_is_payment": 1, "account_device_is_new": 1}
+    assert [reason.code for reason in reasons({**context, "account_device_is_new": 0.1}, values)] == ["NEW02"]
+    (alone,) = reasons({**context, "account_device_is_new": -1.0}, values)
+    assert (alone.code, alone.contribution, alone.text) == ("CTX01", 3.0, "the event is a payment")
+    unusual = reasons(context, values, outcome="step_up", anomaly=0.97, threshold=0.9)
+    assert [reason.code for reason in unusual] == ["ANO01"]
 
 
 def test_where_the_amount_at_stake_alone_decided_the_reason_is_general():

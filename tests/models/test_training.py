@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from features.catalogue import FEATURES
 from models.detector import check_inputs
 from models.evaluation import calibration_error
-from models.training import LEAST_OF_EACH, detector_inputs, time_blocks, train
+from models.training import LEAST_OF_EACH, LEAST_ROUNDS, MOST_ROUNDS, detector_inputs, time_blocks, train
 from tests.models.labelled import labelled_rows
 
 ROWS = labelled_rows()
@@ -89,15 +89,32 @@ def test_the_trees_do_not_see_the_calibration_block(model):
     assert changed.calibration != model.calibration
 
 
-def test_early_stopping_looks_at_the_next_block(model):
-    """Labels without sense in the middle block: no tree makes them better, so training stops at once."""
+def test_the_next_block_says_when_to_stop():
+    """Labels without sense in the middle block: no tree makes them better, so training stops early, but not at once."""
     labels = ROWS.labels.copy()
-    middle = model.blocks.stopping
+    middle = time_blocks(ROWS.time_ms).stopping
     labels[middle] = np.random.default_rng(0).permutation(labels[middle])
-    stopped = train(ROWS.features, labels, ROWS.time_ms, feature_set=FEATURES, seed=3, rounds=200)
-    trained_on = trained(rounds=200)
-    assert stopped.tree_count < 200
-    assert stopped.tree_count != trained_on.tree_count
+    stopped = train(ROWS.features, labels, ROWS.time_ms, feature_set=FEATURES, seed=3)
+    with_sense = train(ROWS.features, ROWS.labels, ROWS.time_ms, feature_set=FEATURES, seed=3)
+    assert LEAST_ROUNDS <= stopped.tree_count < MOST_ROUNDS
+    assert LEAST_ROUNDS <= with_sense.tree_count < MOST_ROUNDS
+    assert stopped.tree_count != with_sense.tree_count
+
+
+def test_the_number_of_trees_is_the_best_on_the_next_block(model):
+    stopping = model.blocks.stopping
+    booster = Booster(model_str=trained(rounds=LEAST_ROUNDS + 20).model_text)
+    kept = booster.num_trees()
+    precision = [
+        average_precision_score(ROWS.labels[stopping], booster.predict(ROWS.features[stopping], num_iteration=count))
+        for count in range(LEAST_ROUNDS, kept + 1)
+    ]
+    assert int(np.argmax(precision)) == len(precision) - 1
+
+
+@pytest.mark.parametrize("rounds", [1, LEAST_ROUNDS - 1, LEAST_ROUNDS])
+def test_a_small_limit_of_rounds_is_kept(rounds):
+    assert trained(rounds=rounds).tree_count <= rounds
 
 
 def test_baselines_are_medians_of_legitimate_events(model):
