@@ -10,7 +10,9 @@ from benchmarks.report import open_files_limit, show
 def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", help="file_to_file, many_accounts, handbook; default: the first two")
+    parser.add_argument(
+        "names", nargs="*", help="file_to_file, many_accounts, kafka, handbook; default: all but the last"
+    )
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--accounts", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -19,7 +21,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="keep data here; default: a temporary directory")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    names = arguments.names or ["file_to_file", "many_accounts", *(["handbook"] if arguments.handbook else [])]
+    names = arguments.names or ["file_to_file", "many_accounts", "kafka", *(["handbook"] if arguments.handbook else [])]
     open_files_limit()
     with tempfile.TemporaryDirectory(prefix="assay-benchmarks-") as temporary:
         directory = arguments.directory or Path(temporary)
@@ -33,6 +35,10 @@ def main() -> None:
                 from benchmarks.many_accounts import memory
 
                 facts = memory(directory, arguments.accounts, arguments.accounts * 3 // 2, arguments.seed)
+            elif name == "kafka":
+                from benchmarks.kafka import end_to_end
+
+                facts = end_to_end(directory, arguments.events // 2, arguments.seed)
             elif name == "handbook":
                 from benchmarks.handbook import score
 
@@ -40,7 +46,7 @@ def main() -> None:
                     parser.error("handbook needs --handbook PATH of its transactions.parquet")
                 facts = score(arguments.handbook, directory)
             else:
-                parser.error(f"{name}: expected file_to_file, many_accounts or handbook")
+                parser.error(f"{name}: expected file_to_file, many_accounts, kafka or handbook")
             show(name, facts, as_json=arguments.json)
 
 

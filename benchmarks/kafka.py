@@ -1,5 +1,7 @@
 """The Kafka end, exactly once: events in, verdicts out, compared byte for byte with `assay score` of the same log."""
 
+import os
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -25,6 +27,8 @@ def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> 
     with path.open("rb") as file:
         log = [line.rstrip(b"\n") for line in islice(file, events)]
     parts: list[list[bytes]] = [[] for _ in range(partitions)]
+    for leftover in ("broker", "kafka-state"):
+        shutil.rmtree(directory / leftover, ignore_errors=True)
     with broker.start(directory / "broker") as running:
         client, _ = connect(running.client_settings)
         apply_topics(client, PREFIX, partitions)
@@ -38,7 +42,8 @@ def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> 
         started = time.perf_counter()
         worker = subprocess.Popen(
             [ASSAY, "run", "--bootstrap", running.bootstrap_servers, "--http-port", "19109"],
-            env={"ASSAY_TOPICS_PREFIX": PREFIX, "ASSAY_STATE_DIRECTORY": str(directory / "kafka-state"), "PATH": "/"},
+            env={**os.environ, "ASSAY_TOPICS_PREFIX": PREFIX, "ASSAY_STATE_DIRECTORY": str(directory / "kafka-state")},
+            stderr=subprocess.DEVNULL,
         )
         try:
             found, seconds = _read(running.client_settings, partitions, len(log), started)

@@ -79,7 +79,9 @@ def _print(result: "DemoResult", shown: "DemoReport") -> None:
 
     caught = Table(title="Caught: fraud that was not approved", title_justify="left", box=None, pad_edge=False)
     for name in ("attack", "payments", "caught", "rate", "attacks", "stopped", "step_up", "review", "decline"):
-        caught.add_column(name, justify="left" if name == "attack" else "right")
+        caught.add_column(
+            name, justify="left" if name == "attack" else "right", min_width=18 if name == "attack" else 0
+        )
     for attack, row in sorted(shown.attacks.items()):
         caught.add_row(
             attack,

@@ -1,5 +1,6 @@
 """Files in, verdicts out: whatever the batch, the cut, the format or the memory, the bytes are the same."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,17 @@ from tests.streams.scoring import Written, request, rows, run, scored, write_lin
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
 
-LOG = mixed_log(600, seed=31, model_ids=(small_model(2).id, small_model(1).id))
 MIB = 1 << 20
+
+
+@cache
+def full_log() -> list[bytes]:
+    return mixed_log(600, seed=31, model_ids=(small_model(2).id, small_model(1).id))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return scored(LOG, tmp_path_factory.mktemp("undisturbed"))
+    return scored(full_log(), tmp_path_factory.mktemp("undisturbed"))
 
 
 def test_the_log_of_these_tests_has_something_in_every_file(undisturbed: Written) -> None:
@@ -41,19 +46,23 @@ def test_the_log_of_these_tests_has_something_in_every_file(undisturbed: Written
 
 @pytest.mark.parametrize("batch_events", [1, 13, 599, 100_000])
 def test_the_size_of_a_batch_never_shows(tmp_path: Path, undisturbed: Written, batch_events: int) -> None:
-    assert scored(LOG, tmp_path, batch_events=batch_events) == undisturbed
+    assert scored(full_log(), tmp_path, batch_events=batch_events) == undisturbed
 
 
 @pytest.mark.parametrize("stop_after", [1, 100, 599, 600])
 def test_a_run_that_was_stopped_goes_on_with_the_same_file(
     tmp_path: Path, undisturbed: Written, stop_after: int
 ) -> None:
-    events = write_lines(tmp_path / "events.jsonl", LOG)
+    events = write_lines(tmp_path / "events.jsonl", full_log())
     state = tmp_path / "state"
     first = run(events, tmp_path, state=state, stop_after=stop_after, batch_events=37)
     assert (first.records, first.next_offset) == (stop_after, stop_after)
     second = run(events, tmp_path, state=state)
-    assert (second.records, second.skipped, second.next_offset) == (len(LOG) - stop_after, stop_after, len(LOG))
+    assert (second.records, second.skipped, second.next_offset) == (
+        len(full_log()) - stop_after,
+        stop_after,
+        len(full_log()),
+    )
     assert written(tmp_path) == undisturbed
     third = run(events, tmp_path, state=state)
     assert (third.records, third.verdicts) == (0, 0)
@@ -62,8 +71,8 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_file(
 
 def test_a_second_file_goes_on_where_the_state_ends(tmp_path: Path, undisturbed: Written) -> None:
     state = tmp_path / "state"
-    first = write_lines(tmp_path / "first.jsonl", LOG[:250])
-    second = write_lines(tmp_path / "second.jsonl", LOG[250:])
+    first = write_lines(tmp_path / "first.jsonl", full_log()[:250])
+    second = write_lines(tmp_path / "second.jsonl", full_log()[250:])
     run(first, tmp_path / "one", state=state)
     summary = run(second, tmp_path / "two", state=state, continues=True)
     assert (summary.records, summary.skipped, summary.next_offset) == (350, 0, 600)
@@ -73,8 +82,8 @@ def test_a_second_file_goes_on_where_the_state_ends(tmp_path: Path, undisturbed:
 
 def test_a_second_file_can_add_to_the_same_outputs(tmp_path: Path, undisturbed: Written) -> None:
     state = tmp_path / "state"
-    run(write_lines(tmp_path / "first.jsonl", LOG[:250]), tmp_path, state=state)
-    run(write_lines(tmp_path / "second.jsonl", LOG[250:]), tmp_path, state=state, continues=True)
+    run(write_lines(tmp_path / "first.jsonl", full_log()[:250]), tmp_path, state=state)
+    run(write_lines(tmp_path / "second.jsonl", full_log()[250:]), tmp_path, state=state, continues=True)
     assert written(tmp_path) == undisturbed
 
 
@@ -121,7 +130,7 @@ def _with_every_column(log: list[bytes]) -> list[dict[str, object]]:
 
 
 def test_verdicts_as_parquet_hold_what_the_lines_hold(tmp_path: Path, undisturbed: Written) -> None:
-    scored(LOG, tmp_path, out=tmp_path / "verdicts.parquet", batch_events=100)
+    scored(full_log(), tmp_path, out=tmp_path / "verdicts.parquet", batch_events=100)
     table = parquet.read_table(tmp_path / "verdicts.parquet")
     assert table.column_names == list(rows(undisturbed.verdicts)[0])
     assert table.to_pylist() == rows(undisturbed.verdicts)
@@ -138,14 +147,14 @@ def test_nothing_to_judge_leaves_empty_files(tmp_path: Path) -> None:
 
 def test_a_run_leaves_nothing_of_the_run_before_it(tmp_path: Path, undisturbed: Written) -> None:
     features = tmp_path / "features.parquet"
-    assert scored(LOG, tmp_path, features=features) == undisturbed
+    assert scored(full_log(), tmp_path, features=features) == undisturbed
     assert scored([payment(1, "a1", START_MS)], tmp_path, features=features).dead_letters == b""
     assert len(rows(written(tmp_path).verdicts)) == parquet.read_table(features).num_rows == 1
 
 
 def test_features_are_one_row_per_verdict_and_what_labels_are_joined_with(tmp_path: Path, undisturbed: Written) -> None:
     features = tmp_path / "features.parquet"
-    assert scored(LOG, tmp_path, features=features, batch_events=70) == undisturbed
+    assert scored(full_log(), tmp_path, features=features, batch_events=70) == undisturbed
     table = parquet.read_table(features)
     verdicts = rows(undisturbed.verdicts)
     assert table["event_id"].to_pylist() == [verdict["event_id"] for verdict in verdicts]
@@ -169,7 +178,7 @@ def test_features_do_not_depend_on_the_batch(tmp_path: Path) -> None:
     tables = []
     for batch_events in (1, 7, 60):
         path = tmp_path / f"{batch_events}.parquet"
-        scored(LOG[:60], tmp_path, features=path, batch_events=batch_events)
+        scored(full_log()[:60], tmp_path, features=path, batch_events=batch_events)
         tables.append(parquet.read_table(path))
     for table in tables[1:]:
         for name in FEATURES.names:
@@ -219,7 +228,7 @@ def _loaded(value: bytes) -> dict[str, object] | object:
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("last", [True, False])
 def test_how_lines_end_never_shows(tmp_path: Path, undisturbed: Written, ending: bytes, last: bool) -> None:
-    (tmp_path / "events.jsonl").write_bytes(ending.join(LOG) + (ending if last else b""))
+    (tmp_path / "events.jsonl").write_bytes(ending.join(full_log()) + (ending if last else b""))
     run(tmp_path / "events.jsonl", tmp_path)
     assert written(tmp_path) == undisturbed
 
@@ -247,12 +256,12 @@ def test_a_card_number_is_never_written(tmp_path: Path) -> None:
 
 
 def test_the_summary_counts_what_is_in_the_files(tmp_path: Path, undisturbed: Written) -> None:
-    summary = run(write_lines(tmp_path / "events.jsonl", LOG), tmp_path)
-    assert summary.records == summary.next_offset == len(LOG)
+    summary = run(write_lines(tmp_path / "events.jsonl", full_log()), tmp_path)
+    assert summary.records == summary.next_offset == len(full_log())
     assert summary.verdicts == sum(summary.decisions.values()) == len(rows(undisturbed.verdicts))
     assert summary.outcomes == len(rows(undisturbed.outcomes))
     assert sum(summary.dead_letters.values()) == len(rows(undisturbed.dead_letters))
-    assert sum(summary.kinds.values()) + sum(summary.dead_letters.values()) == len(LOG)
+    assert sum(summary.kinds.values()) + sum(summary.dead_letters.values()) == len(full_log())
     assert summary.duplicates > 0
 
 
@@ -274,7 +283,7 @@ def test_a_stop_for_refused_records_can_be_overruled_and_doubles_nothing(tmp_pat
 
 
 def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
-    events = write_lines(tmp_path / "events.jsonl", LOG[:50])
+    events = write_lines(tmp_path / "events.jsonl", full_log()[:50])
     run(events, tmp_path, state=tmp_path / "state")
     before = written(tmp_path)
     with pytest.raises(AssayError, match=f"was started with model {small_model(1).id[:16]}"):
@@ -295,15 +304,15 @@ def test_a_state_after_a_change_of_model_opens_the_model_that_is_in_force(tmp_pa
 
 
 def test_a_file_shorter_than_the_state_is_refused(tmp_path: Path) -> None:
-    run(write_lines(tmp_path / "events.jsonl", LOG[:50]), tmp_path, state=tmp_path / "state")
-    shorter = write_lines(tmp_path / "shorter.jsonl", LOG[:20])
+    run(write_lines(tmp_path / "events.jsonl", full_log()[:50]), tmp_path, state=tmp_path / "state")
+    shorter = write_lines(tmp_path / "shorter.jsonl", full_log()[:20])
     with pytest.raises(AssayError, match=r"has 20 records, the state has folded 50.*--continue"):
         run(shorter, tmp_path, state=tmp_path / "state")
 
 
 @pytest.mark.parametrize("damage", ["shortened", "removed"])
 def test_an_output_that_lost_what_the_state_counts_on_is_refused(tmp_path: Path, damage: str) -> None:
-    events = write_lines(tmp_path / "events.jsonl", LOG)
+    events = write_lines(tmp_path / "events.jsonl", full_log())
     run(events, tmp_path, state=tmp_path / "state", stop_after=100)
     verdicts = tmp_path / "verdicts.jsonl"
     length = verdicts.stat().st_size
@@ -317,14 +326,14 @@ def test_an_output_that_lost_what_the_state_counts_on_is_refused(tmp_path: Path,
 
 @pytest.mark.parametrize("option", ["out", "features"])
 def test_a_parquet_file_is_never_written_over_by_the_next_part(tmp_path: Path, option: str) -> None:
-    events = write_lines(tmp_path / "events.jsonl", LOG)
+    events = write_lines(tmp_path / "events.jsonl", full_log())
     whole = tmp_path / "whole.parquet"
     run(events, tmp_path, state=tmp_path / "state", stop_after=300, **{option: whole})
     first_part = parquet.read_table(whole)
     with pytest.raises(AssayError, match=r"whole\.parquet: a Parquet file cannot be continued"):
         run(events, tmp_path, state=tmp_path / "state", **{option: whole})
     run(events, tmp_path, state=tmp_path / "state", **{option: tmp_path / "rest.parquet"})
-    scored(LOG, tmp_path / "once", **{option: tmp_path / "once.parquet"})
+    scored(full_log(), tmp_path / "once", **{option: tmp_path / "once.parquet"})
     both = first_part["event_id"].to_pylist() + parquet.read_table(tmp_path / "rest.parquet")["event_id"].to_pylist()
     assert both == parquet.read_table(tmp_path / "once.parquet")["event_id"].to_pylist()
 
@@ -336,7 +345,7 @@ def test_a_parquet_file_that_was_cut_off_is_not_passed_over(
     """The state ran ahead of a file that nobody can read: the rows in it would be lost."""
     monkeypatch.setattr("streams.score.CHECKPOINT_RECORDS", 100)
     monkeypatch.setattr("streams.sinks._ParquetFile.close", _fail)
-    events = write_lines(tmp_path / "events.jsonl", LOG)
+    events = write_lines(tmp_path / "events.jsonl", full_log())
     with pytest.raises(RuntimeError):
         run(events, tmp_path, state=tmp_path / "state", batch_events=100, **{option: tmp_path / "cut.parquet"})
     monkeypatch.undo()
@@ -356,7 +365,7 @@ def _fail(*_: object) -> None:
     ],
 )  # fmt: skip
 def test_no_file_is_written_over_itself(tmp_path: Path, twice: tuple[str, str]) -> None:
-    events = write_lines(tmp_path / "events.jsonl", LOG[:5])
+    events = write_lines(tmp_path / "events.jsonl", full_log()[:5])
     (tmp_path / "same").write_bytes(events.read_bytes())
     paths = {"events": events, "out": tmp_path / "out", twice[0]: tmp_path / "same", twice[1]: tmp_path / "." / "same"}
     with pytest.raises(AssayError, match="same is named twice"):
@@ -366,7 +375,7 @@ def test_no_file_is_written_over_itself(tmp_path: Path, twice: tuple[str, str]) 
 
 @pytest.mark.parametrize("twice", [("events", "labels"), ("out", "outcomes")])
 def test_standard_input_and_output_are_named_once(tmp_path: Path, twice: tuple[str, str]) -> None:
-    paths = {"events": write_lines(tmp_path / "events.jsonl", LOG[:5]), "out": tmp_path / "out"}
+    paths = {"events": write_lines(tmp_path / "events.jsonl", full_log()[:5]), "out": tmp_path / "out"}
     with pytest.raises(AssayError, match="once each"):
         score(ScoreRequest(**{**paths, **dict.fromkeys(twice, Path("-"))}), small_model(), open_small)
 
