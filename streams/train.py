@@ -15,6 +15,7 @@ from features.errors import AssayError
 from features.money import Rates
 from models.artefact import write_artefact
 from models.booster import library_version
+from models.detector import DetectorSpec, build
 from models.evaluation import Report, evaluate
 from models.labels import known_labels
 from models.manifest import Trained
@@ -38,6 +39,7 @@ class TrainRequest:
             keeping only those whose label came early would teach that recent events are fraud.
         policy: policy.json; None: the built-in example.
         rates: rates.json; None: the built-in table.
+        detector: JSON with the fields of the detector's specification to change; None: what training chose.
         seed: of everything random.
         threads: of LightGBM; the model is the same with any number.
     """
@@ -49,6 +51,7 @@ class TrainRequest:
     mature_ms: int = 0
     policy: Path | None = None
     rates: Path | None = None
+    detector: Path | None = None
     seed: int = 0
     threads: int = 1
 
@@ -152,7 +155,7 @@ def train_files(request: TrainRequest, on_round: Callable[[int], None] | None = 
         feature_set=FEATURES,
         model_text=model.model_text,
         calibration=model.calibration,
-        detector=model.detector,
+        detector=_detector(request.detector, model.detector),
         policy=policy,
         rates=rates,
         baselines=model.baselines.tolist(),
@@ -191,6 +194,21 @@ def _facts(
         lightgbm=library_version(),
         metrics={name: value for name, value in measured.items() if value is not None},
     )
+
+
+def _detector(path: Path | None, chosen: DetectorSpec) -> DetectorSpec:
+    """What training chose, with the fields of a file in place of its own."""
+    if path is None:
+        return chosen
+    try:
+        changes = msgspec.json.decode(_content(path, "a detector"), type=dict[str, Any])
+        spec = msgspec.convert({**msgspec.to_builtins(chosen), **changes}, DetectorSpec)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise AssayError(
+            f"{path}: expected fields of a detector's specification (docs/detector.md): {error}"
+        ) from error
+    build(spec)  # refuses what does not fit before anything is written
+    return spec
 
 
 def _policy(path: Path | None) -> Policy:

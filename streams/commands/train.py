@@ -42,6 +42,10 @@ def train(
     rates: Annotated[
         Path | None, typer.Option("--rates", help="Exchange rates to the base currency (rates.json).")
     ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option("--detector", help="JSON with what to change of the online detector, such as another of River's."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random in training.")] = 0,
     threads: Annotated[
         int, typer.Option("--threads", min=1, help="More only pay off on idle cores; they change no byte of the model.")
@@ -69,6 +73,7 @@ def train(
         mature_ms=round(mature_days * _DAY_MS),
         policy=policy,
         rates=rates,
+        detector=detector,
         seed=seed,
         threads=threads,
     )

@@ -188,7 +188,7 @@ def test_a_model_of_another_feature_set_is_one_line(tmp_path: Path, events: Path
     path = directory / "manifest.json"
     manifest = read_manifest(path.read_bytes(), path)
     other = msgspec.structs.replace(manifest.feature_set, hash="0" * 64)
-    path.write_bytes(canonical(msgspec.structs.replace(manifest, feature_set=other)))
+    path.write_bytes(canonical(msgspec.structs.replace(manifest, feature_set=other), path))
     fails_with(assay("score", events, "--out", "v.jsonl", "--model", directory), "feature set")
 
 

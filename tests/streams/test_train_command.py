@@ -314,3 +314,27 @@ def test_help_says_what_it_needs():
     assert result.exit_code == 0
     for option in ("--features", "--labels", "--out", "--until", "--policy", "--rates", "--seed", "--json"):
         assert option in result.output
+
+
+def test_another_detector_of_river_can_be_named(tmp_path, files):
+    detector = tmp_path / "detector.json"
+    detector.write_text(
+        '{"kind":"river","detector":"river.anomaly.OneClassSVM","arguments":{"nu":0.2},"warm_up_rows":20}'
+    )
+    result = model_of(tmp_path, files, detector=detector)
+    spec = load_artefact(result.directory, FEATURES).manifest.detector
+    assert (spec.kind, spec.detector, spec.arguments) == ("river", "river.anomaly.OneClassSVM", {"nu": 0.2})
+    assert spec.names == load_artefact(model_of(tmp_path, files, "two").directory, FEATURES).manifest.detector.names
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("{", "truncated"), ('{"trees":3}', "trees"), ('{"kind":"river","detector":"os.system"}', "os.system")],
+)
+def test_a_detector_that_does_not_fit_is_one_line(tmp_path, files, content, said):
+    detector = tmp_path / "detector.json"
+    detector.write_text(content)
+    with pytest.raises(AssayError, match=said) as refused:
+        model_of(tmp_path, files, detector=detector)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "one" / "model").exists()
