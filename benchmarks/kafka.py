@@ -6,6 +6,7 @@ import subprocess
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,8 @@ PREFIX = "bench."
 
 def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> dict[str, Any]:
     """Produce, judge with one worker, read back, compare."""
-    path = simulate(directory / f"events-{events}-{seed}", events, seed)
-    with path.open("rb") as file:
-        log = [line.rstrip(b"\n") for line in islice(file, events)]
+    path = simulate(directory / f"events-{events * 11 // 10}-{seed}", events * 11 // 10, seed)
+    log = list(islice(_judged(path), events))
     parts: list[list[bytes]] = [[] for _ in range(partitions)]
     for leftover in ("broker", "kafka-state"):
         shutil.rmtree(directory / leftover, ignore_errors=True)
@@ -63,12 +63,13 @@ def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> 
     values = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
     return {
         **circumstances(
-            f"{len(log)} simulated records, seed {seed}, {partitions} partitions",
+            f"{len(log)} simulated judged events, every 500th damaged, seed {seed}, {partitions} partitions",
             "broker, worker and reader share the machine; the worker's start is part of seconds",
         ),
         "events": len(log),
         "verdicts": sum(ids.values()),
         "dead_letters": sum(map(len, found["events.dlq"].values())),
+        "each_answered_once": len(ids) + sum(map(len, found["events.dlq"].values())) == len(log),
         "duplicate_verdicts": sum(ids.values()) - len(ids),
         "different_from_file": different,
         "seconds": seconds,
@@ -77,6 +78,17 @@ def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> 
         "fold_s": float(values["assay_batch_seconds_sum"]),
         "publish_s": float(values["assay_commit_seconds_sum"]),
     }
+
+
+def _judged(path: Path) -> Iterator[bytes]:
+    """Simulated events that get a verdict, each once; every 500th is damaged and belongs into the dead letters."""
+    seen: set[str] = set()
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            event = orjson.loads(line)
+            if event["type"] != "profile_change" and event["event_id"] not in seen:
+                seen.add(event["event_id"])
+                yield orjson.dumps(event | {"time_ms": "soon"}) if number % 500 == 0 else line.rstrip(b"\n")
 
 
 def _read(

@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from hypothesis import settings
 
 from features.errors import AssayError
 from streams import broker as kafka
 from streams.admin import apply_topics, connect
+
+# A kernel compiles on its first call, which is no fault of the example that made it; CI draws the same examples each time.
+settings.register_profile("assay", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("assay")
 
 _numbers = count(1)
 NOT_RUN = pytest.StashKey[tuple[list[str], str]]()
