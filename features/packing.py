@@ -12,6 +12,7 @@ from features.columns import EVENT, Events
 from features.errors import AssayError
 from features.folded import Folded, empty_folded
 from features.identity import hash64
+from features.kernel import HISTORY_CAPACITY
 
 SCHEMA = 1
 
@@ -38,7 +39,7 @@ def unpack(key: str, packed: bytes) -> Unpacked:
     """The account that `pack` packed.
 
     Raises:
-        AssayError: another schema, or a length that does not fit the header.
+        AssayError: another schema, a length that does not fit the header, or more events than a history holds.
     """
     if len(packed) < _HEADER.size or packed[0] != SCHEMA:
         raise AssayError(
@@ -49,10 +50,11 @@ def unpack(key: str, packed: bytes) -> Unpacked:
     shape = empty_folded(1) if has_folded else None
     expected = _HEADER.size + count * EVENT.itemsize
     expected += sum(array.nbytes for array in shape) if shape is not None else 0
-    if len(packed) != expected:
+    if len(packed) != expected or count > HISTORY_CAPACITY:
         raise AssayError(
-            f"state of account hash {hash_text(key)}: expected {expected} bytes, got {len(packed)}; "
-            "the record is damaged: rebuild the state from the log in a fresh state directory"
+            f"state of account hash {hash_text(key)}: expected {expected} bytes for {count} events, at most "
+            f"{HISTORY_CAPACITY}, got {len(packed)}; the record is damaged: rebuild the state from the log in a fresh "
+            "state directory"
         )
     place = _HEADER.size
     events = np.frombuffer(packed, dtype=EVENT, count=count, offset=place)

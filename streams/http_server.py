@@ -11,6 +11,8 @@ from features.errors import AssayError
 
 Check = Callable[[], str | None]
 """None while all is well, else what is wrong in a few words."""
+_POLL_S = 0.05
+"""How often the serving thread looks whether it is to stop."""
 
 
 class HttpServer:
@@ -57,7 +59,7 @@ class HttpServer:
                 "set ASSAY_HTTP_PORT to another one, 0 for any, -1 for none"
             ) from None
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), name="http", daemon=True)
         self._thread.start()
 
     @property

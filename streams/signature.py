@@ -36,3 +36,10 @@ def nobody(_: LogRecord) -> bool:
 def everybody(_: LogRecord) -> bool:
     """Whoever can write the log is trusted: a file, or a topic behind an ACL."""
     return True
+
+
+def trust(key: str, trust_internal: bool) -> Trust:
+    """Whom to trust: holders of `key` if there is one, else everybody or nobody."""
+    if key:
+        return signed_by(key.encode())
+    return everybody if trust_internal else nobody

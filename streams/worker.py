@@ -29,19 +29,18 @@ from confluent_kafka import (
 from confluent_kafka import Message as Received
 
 from features.errors import AssayError
-from features.records import dead_letter_headers, redacted
 from features.rocks_store import RocksStore
 from streams.bad_share import BadShare
 from streams.config import Config
 from streams.http_server import HttpServer
-from streams.intake import Trust
 from streams.kafka_clients import FirstError, check_topics, consumer_settings, producer_settings
 from streams.log import LogRecord, Output
 from streams.metrics import WorkerMetrics
 from streams.model_in_force import ModelInForce
+from streams.outbound import messages_of, targets_of
 from streams.partition import OpenModel, Partition
 from streams.publisher import AbortedError, Message, make_publisher
-from streams.signature import everybody, nobody, signed_by
+from streams.signature import trust
 from streams.starting_point import starting_point
 from streams.warm_up import warm_up
 from streams.watchdog import Watchdog
@@ -49,7 +48,6 @@ from streams.watchdog import Watchdog
 _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
 _LAG_EVERY_S = 1.0
-_TRACE_HEADER = "traceparent"
 
 
 class _Owned(NamedTuple):
@@ -72,18 +70,16 @@ class Worker:
     """
 
     def __init__(self, config: Config, first_model: ModelInForce, open_model: OpenModel) -> None:
-        prefix = config.text("topics.prefix")
         self._config = config
         self._first_model = first_model
         self._open_model = open_model
-        self._topic = f"{prefix}events"
-        self._verdicts, self._outcomes = f"{prefix}verdicts", f"{prefix}outcomes"
-        self._dead_letters = f"{prefix}events.dlq"
+        self._targets = targets_of(config.text("topics.prefix"))
+        self._topic = self._targets.source
         self._owned: dict[int, _Owned] = {}
         self._stopping = False
         self._stopped = False
         self._failure: Exception | None = None
-        self._trusted = _trust(config)
+        self._trusted = trust(config.secret("security.internal_key"), config.flag("security.trust_internal"))
         self._redaction_key = config.secret("security.redaction_key").encode() or None
         self._bad_share = BadShare(config.number("engine.bad_share"))
         self.metrics = WorkerMetrics()
@@ -91,7 +87,7 @@ class Worker:
         self._lag_s = 0.0
         self._checkpoint_s = time.monotonic()
 
-        check_topics(config, self._topic, (self._verdicts, self._outcomes, self._dead_letters))
+        check_topics(config, self._topic, self._targets[:3])
         self._watchdog = Watchdog(config.number("engine.transaction_timeout_ms") / 1000)
         self._fatal = FirstError()
         self._consumer = Consumer(consumer_settings(config, self._fatal))
@@ -185,7 +181,7 @@ class Worker:
             if fresh:
                 output = owned.partition.fold(fresh, self._trusted)
                 self._bad_share.add(good=len(fresh) - len(output.set_aside), bad=len(output.set_aside))
-                messages.extend(self._messages(number, fresh, output))
+                messages.extend(messages_of(output, fresh, number, self._targets, self._redaction_key))
                 offsets.append(TopicPartition(self._topic, number, owned.partition.next_offset))
                 outputs.append(output)
         folded_s = time.perf_counter()
@@ -217,23 +213,6 @@ class Worker:
             )
             result.setdefault(number, []).append(record)
         return result
-
-    def _messages(self, number: int, records: Sequence[LogRecord], output: Output) -> list[Message]:
-        """Everything that folding `records` publishes; verdicts go to the partition that their event came from."""
-        messages = []
-        for topic, outgoing in ((self._verdicts, output.verdicts), (self._outcomes, output.outcomes)):
-            for place, key, value in outgoing:
-                headers = records[place].headers
-                traces = [header for header in headers if header[0] == _TRACE_HEADER] if headers else None
-                messages.append(Message(topic, number, key, value, traces))
-        for place, error in output.set_aside:
-            record = records[place]
-            kept = record.value
-            if error.has_card_number and kept is not None:
-                kept = redacted(kept, self._redaction_key)
-            headers = [*record.headers, *dead_letter_headers(error, self._topic, number, record.offset)]
-            messages.append(Message(self._dead_letters, number, record.key, kept, headers))
-        return messages
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Open each new partition at its stored offset. An exception in here would be swallowed by the client."""
@@ -356,10 +335,3 @@ class Worker:
         if self.http is not None:
             self.http.stop()
         self._watchdog.stop()
-
-
-def _trust(config: Config) -> Trust:
-    key = config.secret("security.internal_key")
-    if key:
-        return signed_by(key.encode())
-    return everybody if config.flag("security.trust_internal") else nobody

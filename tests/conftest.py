@@ -11,7 +11,7 @@ from features.errors import AssayError
 from streams import broker as kafka
 from streams.admin import apply_topics, connect
 
-# A kernel compiles on its first call, which is no fault of the example that made it; CI draws the same examples each time.
+# No deadline: a kernel compiles on its first call, whichever example makes it. CI draws the same examples each time.
 settings.register_profile("assay", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("assay")
 

@@ -7,6 +7,9 @@ import typer
 
 from streams.config import SETTINGS, load_config
 
+_ONE_LINE = 1_000
+"""Columns of what is not a terminal: there each setting is one line, fit for grep."""
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", envvar="ASSAY_CONFIG", help="TOML file; every key is also ASSAY_<SECTION>_<KEY>."),
@@ -32,8 +35,12 @@ def config(
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("setting", "value", "from", "meaning", box=None, pad_edge=False)
     for name, shown, origin, _, meaning in rows:
-        table.add_row(name, str(shown), origin, meaning)
-    Console(soft_wrap=True).print(table)
+        table.add_row(*(Text(str(cell)) for cell in (name, shown, origin, meaning)))
+    console = Console()
+    if not console.is_terminal:
+        console.width = _ONE_LINE
+    console.print(table)

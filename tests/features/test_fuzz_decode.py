@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is built for Linux on x86-64 only")
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = """
 import tests.fuzz_decode as fuzz

@@ -1,0 +1,53 @@
+"""What folding some records publishes, as messages: which topic, which partition, which headers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from features.records import dead_letter_headers, redacted
+from streams.log import LogRecord, Output
+from streams.publisher import Message
+
+TRACE_HEADER = "traceparent"
+"""Trace context is copied from an event to its verdict; it is never part of the bytes."""
+
+
+class Targets(NamedTuple):
+    """Topics that the engine writes, and the one that it reads."""
+
+    verdicts: str
+    outcomes: str
+    dead_letters: str
+    source: str
+
+
+def targets_of(prefix: str) -> Targets:
+    """Topics of a prefix.
+
+    >>> targets_of("fraud.").dead_letters
+    'fraud.events.dlq'
+    """
+    return Targets(f"{prefix}verdicts", f"{prefix}outcomes", f"{prefix}events.dlq", f"{prefix}events")
+
+
+def messages_of(
+    output: Output, records: Sequence[LogRecord], partition: int, targets: Targets, redaction_key: bytes | None
+) -> list[Message]:
+    """Messages of one folded batch; everything goes to the partition that its record came from.
+
+    A dead letter is the record as it came, with address and reason in its headers; one that holds a card number is
+    redacted.
+    """
+    messages = []
+    for topic, published in ((targets.verdicts, output.verdicts), (targets.outcomes, output.outcomes)):
+        for place, key, value in published:
+            headers = records[place].headers
+            traces = [header for header in headers if header[0] == TRACE_HEADER] if headers else None
+            messages.append(Message(topic, partition, key, value, traces))
+    for place, error in output.set_aside:
+        record = records[place]
+        kept = record.value
+        if error.has_card_number and kept is not None:
+            kept = redacted(kept, redaction_key)
+        headers = [*record.headers, *dead_letter_headers(error, targets.source, partition, record.offset)]
+        messages.append(Message(targets.dead_letters, partition, record.key, kept, headers))
+    return messages
