@@ -138,17 +138,24 @@ class Partition:
             accounts.load(key, packed)
 
     def _opened(self, model_id: str) -> ModelInForce | None:
-        if model_id == self.engine.model.id:
-            return self.engine.model
+        in_force = self.engine.model
+        if model_id == in_force.id:
+            return in_force
         try:
-            return self._open_model(model_id)
+            model = self._open_model(model_id)
+            if model.rates.base != in_force.rates.base:
+                raise AssayError(
+                    f"its amounts are in {model.rates.base}, those of the accounts in {in_force.rates.base}: "
+                    f"train it with rates to {in_force.rates.base}"
+                )
+            return model
         except AssayError as error:
             _log.error(
                 "partition %d: the log puts model %s in force, which cannot be opened, so model %s goes on judging and "
                 "every verdict is flagged degraded: %s",
                 self.engine.partition,
                 model_id[:16],
-                self.engine.model.id[:16],
+                in_force.id[:16],
                 error,
             )
             return None

@@ -22,7 +22,7 @@ TREES, HEIGHT = 10, 5
 """Its forest is grown in a fiftieth of the time that the usual one takes."""
 
 
-def write_small_model(directory: Path, seed: int = 1) -> Artefact:
+def write_small_model(directory: Path, seed: int = 1, rates: Rates | None = None) -> Artefact:
     """Fraud is likelier with many payments in an hour and amounts above the account's mean."""
     random = np.random.default_rng(seed)
     rows = random.gamma(1.0, 3.0, size=(4_000, len(FEATURES))).astype(np.float32)
@@ -41,7 +41,7 @@ def write_small_model(directory: Path, seed: int = 1) -> Artefact:
         calibration=trained.calibration,
         detector=msgspec.structs.replace(trained.detector, window_size=WINDOW_ROWS, n_trees=TREES, height=HEIGHT),
         policy=Policy.default(),
-        rates=Rates.default(),
+        rates=rates or Rates.default(),
         baselines=trained.baselines.tolist(),
         sample=rows,
         trained=Trained(

@@ -7,13 +7,14 @@ import orjson
 import pytest
 
 from features.errors import AssayError
+from features.money import Rates
 from features.store import MemoryStore
 from streams.log import Output
-from streams.model_in_force import ModelInForce
+from streams.model_in_force import ModelInForce, open_model
 from streams.partition import Partition
 from streams.signature import everybody, nobody
 from tests.streams.logs import MINUTE_MS, START_MS, label, mixed_log, model_marker, payment, records
-from tests.streams.small_model import small_model
+from tests.streams.small_model import small_model, write_small_model
 
 
 def open_small(model_id: str) -> ModelInForce:
@@ -182,6 +183,19 @@ def test_a_model_that_cannot_be_opened_degrades_loudly() -> None:
     assert "degraded" in verdicts[0]["flags"]
     assert verdicts[0]["model"] == small_model(1).id[:16]
     assert "degraded" not in verdicts[1]["flags"]
+
+
+def test_a_model_in_another_currency_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Amounts of the accounts' past would be read as another currency."""
+    rates = Rates.from_json({"base": "USD", "as_of": "2026-01-02", "source": "test", "rates": {"EUR": "0.9"}})
+    write_small_model(tmp_path / "dollars", rates=rates)
+    dollars = open_model(tmp_path / "dollars")
+    partition = Partition(3, MemoryStore(), small_model(), lambda _: dollars)
+    log = [model_marker(1, dollars.id, START_MS), payment(2, "a1", START_MS)]
+    verdict = orjson.loads(fold(partition, log, 2)[0].verdicts[0].value)
+    assert verdict["model"] == small_model().id[:16]
+    assert verdict["flags"] == ["cold_start", "degraded"]
+    assert "USD" in caplog.text
 
 
 def test_labels_and_markers_from_strangers_are_set_aside() -> None:
