@@ -138,7 +138,6 @@ def run_demo(directory: Path, events: int, seed: int, first_model: ModelInForce,
             until_ms=_newest_ms(files.first_log),
             mature_ms=MATURE_MS,
             seed=seed,
-            threads=2,
         )
     )
     model = open_model(files.model)
