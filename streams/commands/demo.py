@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from streams.demo import DemoResult
     from streams.demo_report import DemoReport
 
+WIDTH = 120
+"""Columns of what is not a terminal."""
+
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Directory of everything that the demo makes.")] = Path(
@@ -69,6 +72,8 @@ def _print(result: "DemoResult", shown: "DemoReport") -> None:
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
     verdicts = Table(title="Verdicts on fraud, some of each decision", title_justify="left", box=None, pad_edge=False)
     for name in ("decision", "score", "attack", "account", "reasons"):
         verdicts.add_column(name, justify="right" if name == "score" else "left", no_wrap=name != "reasons")
@@ -77,8 +82,13 @@ def _print(result: "DemoResult", shown: "DemoReport") -> None:
         verdicts.add_row(verdict.decision, f"{verdict.score:.3f}", attack, verdict.account_id, reasons or "-")
     console.print(verdicts, "")
 
-    caught = Table(title="Caught: fraud that was not approved", title_justify="left", box=None, pad_edge=False)
-    for name in ("attack", "payments", "caught", "rate", "attacks", "stopped", "step_up", "review", "decline"):
+    caught = Table(
+        title="Caught: fraud that was not approved, and attacks in which something was caught",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for name in ("attack", "payments", "caught", "rate", "attacks", "step_up", "review", "decline"):
         caught.add_column(
             name, justify="left" if name == "attack" else "right", min_width=18 if name == "attack" else 0
         )
@@ -88,8 +98,7 @@ def _print(result: "DemoResult", shown: "DemoReport") -> None:
             f"{row.payments:,}",
             f"{row.caught:,}",
             f"{row.caught / row.payments:.0%}",
-            f"{len(row.instances)}",
-            f"{len(row.stopped)}",
+            f"{len(row.stopped)} of {len(row.instances)}",
             *(f"{row.by_decision[name]:,}" for name in ("step_up", "review", "decline")),
         )
     console.print(caught, "")

@@ -165,6 +165,15 @@ def test_a_small_block_that_was_left_is_given_to_the_next() -> None:
     assert accounts.history("a").tobytes() == payments(9).tobytes()
 
 
+def test_a_summary_that_was_left_is_given_to_the_next_without_its_past() -> None:
+    forgetful = Forgetful()
+    forgetful.apply(["a"] * 400, payments(400, every_ms=HOUR_MS))
+    forgetful.checkpoint()
+    forgetful.evict(0)
+    rows = payments(400, first=900)
+    assert_same(forgetful.apply(["b"] * 400, rows), Accounts().apply(["b"] * 400, rows))
+
+
 def _capacity(accounts: Accounts, key: str) -> int:
     return int(accounts._accounts[accounts._slot_of[key]]["capacity"])
 

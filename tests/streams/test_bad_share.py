@@ -40,6 +40,15 @@ def test_before_the_first_record_the_share_is_0() -> None:
     assert watch.share == 0.0
 
 
+def test_a_batch_is_forgotten_once_those_after_it_are_enough() -> None:
+    watch = BadShare(1.0)
+    watch.add(good=0, bad=100)
+    watch.add(good=RECENT_RECORDS - 1, bad=0)
+    assert watch.share == 100 / (RECENT_RECORDS + 99)
+    watch.add(good=1, bad=0)
+    assert watch.share == 0.0
+
+
 def test_what_lies_long_back_is_forgotten() -> None:
     """A bad hour yesterday does not add to a bad minute today, and a good year does not hide it."""
     watch = BadShare(0.5)

@@ -303,6 +303,15 @@ def test_a_state_after_a_change_of_model_opens_the_model_that_is_in_force(tmp_pa
     ]
 
 
+def test_a_state_remembers_that_the_log_asked_for_a_model_that_is_not_there(tmp_path: Path) -> None:
+    log = [model_marker(1, "0" * 64, START_MS), payment(2, "a1", START_MS), payment(3, "a1", START_MS + 1)]
+    events = write_lines(tmp_path / "events.jsonl", log)
+    for stop_after in (1, None):
+        run(events, tmp_path, state=tmp_path / "state", stop_after=stop_after)
+    assert all("degraded" in verdict["flags"] for verdict in rows(written(tmp_path).verdicts))
+    assert written(tmp_path) == scored(log, tmp_path / "at-once")
+
+
 def test_a_file_shorter_than_the_state_is_refused(tmp_path: Path) -> None:
     run(write_lines(tmp_path / "events.jsonl", full_log()[:50]), tmp_path, state=tmp_path / "state")
     shorter = write_lines(tmp_path / "shorter.jsonl", full_log()[:20])
