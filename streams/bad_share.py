@@ -29,8 +29,8 @@ class BadShare:
         """Share of refused records among the recent ones; 0 before the first."""
         return self._bad / self._records if self._records else 0.0
 
-    def add(self, *, good: int, bad: int) -> None:
-        """Count a batch.
+    def add(self, *, good: int, bad: int, codes: str = "") -> None:
+        """Count a batch; `codes` says why its records were refused, for the message.
 
         Raises:
             AssayError: the limit is passed.
@@ -45,6 +45,6 @@ class BadShare:
         if self._records >= FEWEST_RECORDS and self.share > self._limit:
             raise AssayError(
                 f"{self._bad} of the last {self._records} records were refused, more than the share of {self._limit:g} "
-                "that engine.bad_share allows; nothing of this batch was published. Look at the dead letters: if the "
-                "producers are at fault, raise engine.bad_share and start again"
+                f"that engine.bad_share allows{codes and f' ({codes})'}; this batch was not committed. If the "
+                "producers are at fault and not this worker, raise engine.bad_share and start again"
             )

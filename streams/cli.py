@@ -43,9 +43,6 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("assay: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has left: nothing to say to anyone
-        sys.exit(0)
 
 
 if __name__ == "__main__":

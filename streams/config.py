@@ -64,7 +64,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("kafka.ca_file", "", "PEM file of the certificate authority to trust"),
     Setting("topics.prefix", "fraud.", "prefix of every topic"),
     Setting("engine.batch_events", 2_000, "most records in one batch; never shows in a result", least=1),
-    Setting("engine.batch_ms", 25, "longest wait for a batch to fill"),
     Setting(
         "engine.delivery",
         "exactly_once",

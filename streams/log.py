@@ -1,5 +1,6 @@
 """What a log holds and what the fold wants published, whatever carries them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -83,3 +84,15 @@ class Output:
     duplicates: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
     decisions: dict[str, int] = field(default_factory=dict)
+
+    def refusals(self) -> dict[str, int]:
+        """How many records were set aside, by error code."""
+        return dict(Counter(item.error.code for item in self.set_aside))
+
+    def refusals_text(self) -> str:
+        """The same in words.
+
+        >>> Output(set_aside=[SetAside(0, InvalidRecord("not_json", "$", "JSON", "text"))]).refusals_text()
+        '1 not_json'
+        """
+        return ", ".join(f"{count} {code}" for code, count in sorted(self.refusals().items()))

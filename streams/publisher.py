@@ -7,7 +7,7 @@ bytes. See docs/decisions/0005-delivery.md.
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
@@ -15,8 +15,6 @@ from features.errors import AssayError
 from streams.watchdog import Watchdog
 
 _log = logging.getLogger("assay.publisher")
-
-Delivery = Literal["exactly_once", "at_least_once"]
 
 
 class Message(NamedTuple):
@@ -129,10 +127,10 @@ class FlushingPublisher:
 
 
 def make_publisher(
-    delivery: Delivery, settings: dict[str, Any], transactional_id: str, consumer: Consumer, watchdog: Watchdog
+    settings: dict[str, Any], transactional_id: str, consumer: Consumer, watchdog: Watchdog, *, exactly_once: bool
 ) -> Publisher:
     """The publisher of a delivery mode, with `settings` of the connection and of producing."""
-    if delivery == "exactly_once":
+    if exactly_once:
         return TransactionalPublisher({**settings, "transactional.id": transactional_id}, consumer, watchdog)
     return FlushingPublisher({**settings, "enable.idempotence": True}, consumer, watchdog)
 

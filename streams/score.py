@@ -99,9 +99,11 @@ class Summary:
         self.verdicts += len(output.verdicts)
         self.outcomes += len(output.outcomes)
         self.duplicates += output.duplicates
-        for item in output.set_aside:
-            self.dead_letters[item.error.code] = self.dead_letters.get(item.error.code, 0) + 1
-        for mine, theirs in ((self.decisions, output.decisions), (self.kinds, output.kinds)):
+        for mine, theirs in (
+            (self.dead_letters, output.refusals()),
+            (self.decisions, output.decisions),
+            (self.kinds, output.kinds),
+        ):
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
 
@@ -160,7 +162,8 @@ def _score(
         while batch := tuple(islice(records, request.batch_events)):
             output = partition.fold(batch, trusted=everybody)
             sinks.set_aside(batch, output)  # first, so that whoever is told to look at them finds them
-            watch.add(good=len(batch) - len(output.set_aside), bad=len(output.set_aside))
+            bad = len(output.set_aside)
+            watch.add(good=len(batch) - bad, bad=bad, codes=output.refusals_text())
             sinks.write(output)
             summary.add(output)
             summary.records += len(batch)

@@ -91,15 +91,12 @@ class Worker:
         self._watchdog = Watchdog(config.number("engine.transaction_timeout_ms") / 1000)
         self._fatal = FirstError()
         self._consumer = Consumer(consumer_settings(config, self._fatal))
-        delivery = config.text("engine.delivery")
-        if delivery not in ("exactly_once", "at_least_once"):
-            raise AssayError(f"engine.delivery is exactly_once or at_least_once, got {delivery}")
         self._publisher = make_publisher(
-            "exactly_once" if delivery == "exactly_once" else "at_least_once",
             producer_settings(config, self._fatal),
             f"{config.text('kafka.group')}-{config.text('kafka.slot')}",
             self._consumer,
             self._watchdog,
+            exactly_once=config.text("engine.delivery") == "exactly_once",
         )
         self.http: HttpServer | None = None
         if config.whole("http.port") >= 0:
@@ -180,7 +177,8 @@ class Worker:
             fresh = [record for record in records[len(known) :] if record.offset >= owned.partition.next_offset]
             if fresh:
                 output = owned.partition.fold(fresh, self._trusted)
-                self._bad_share.add(good=len(fresh) - len(output.set_aside), bad=len(output.set_aside))
+                bad = len(output.set_aside)
+                self._bad_share.add(good=len(fresh) - bad, bad=bad, codes=output.refusals_text())
                 messages.extend(messages_of(output, fresh, number, self._targets, self._redaction_key))
                 offsets.append(TopicPartition(self._topic, number, owned.partition.next_offset))
                 outputs.append(output)
