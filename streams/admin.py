@@ -61,16 +61,19 @@ def look(client: AdminClient, names: Iterable[str]) -> dict[str, Existing]:
     Raises:
         AssayError: the cluster refused to tell.
     """
-    try:
-        found = _topics(client, names)
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
-        answers = client.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
-        settings = {
-            resource.name: {entry.name: str(entry.value) for entry in answer.result().values()}
-            for resource, answer in answers.items()
-        }
-    except KafkaException as error:
-        raise AssayError(f"Kafka refused to describe topics: {error.args[0].str()}: check the user's rights") from None
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            found = _topics(client, names)
+            settings = _settings(client, found)
+            break
+        except KafkaException as error:
+            cause = error.args[0]
+            # the broker that was asked for settings may not have heard of a topic that another one has told of
+            if cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            raise AssayError(f"Kafka refused to describe topics: {cause.str()}: check the user's rights") from None
     return {
         name: Existing(
             partitions=len(topic.partitions),
@@ -78,6 +81,16 @@ def look(client: AdminClient, names: Iterable[str]) -> dict[str, Existing]:
             settings=settings[name],
         )
         for name, topic in found.items()
+    }
+
+
+def _settings(client: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Settings of topics, by topic."""
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    answers = client.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+    return {
+        resource.name: {entry.name: str(entry.value) for entry in answer.result().values()}
+        for resource, answer in answers.items()
     }
 
 
