@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.accounts import Accounts, Applied
-from features.columns import KIND_NAMES, LABEL, NO_SCORE, NOT_JUDGED, PROFILE_CHANGE, Events
+from features.columns import JUDGED_KINDS, KIND_NAMES, LABEL, NO_SCORE, NOT_JUDGED, Events
 from features.decode import marked
 from features.errors import InvalidRecord
 from features.events import Application, Event, Label, Login, Marker, Payment
@@ -150,8 +150,7 @@ class Engine:
 
     def _score(self, segment: _Segment, applied: Applied) -> _Scores:
         kinds = segment.columns["kind"]
-        is_judged = (applied.status == APPLIED) & (kinds != PROFILE_CHANGE) & (kinds != LABEL)
-        rows = np.flatnonzero(is_judged)
+        rows = np.flatnonzero((applied.status == APPLIED) & np.isin(kinds, JUDGED_KINDS))
         features = applied.features[rows]
         inputs = np.ascontiguousarray(features[:, self.model.detector_columns], dtype=np.float64)
         anomaly = np.round(self.detector.score_learn_many(inputs, np.ones(len(rows), dtype=np.bool_)), 6)
