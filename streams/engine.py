@@ -73,15 +73,16 @@ class Engine:
         self.degraded = False
         self.keep_features = keep_features
 
-    def fold(self, batch: Decoded, models: Mapping[str, ModelInForce | None]) -> Output:
+    def fold(self, batch: Decoded, models: Mapping[str, ModelInForce | None], *, publishing: bool = True) -> Output:
         """Fold one batch.
 
         Args:
             batch: decoded records, offsets rising from `next_offset`. The accounts that it names are in memory,
                 except those that have no past.
             models: what each model marker in the batch asks for; None if that model could not be opened.
+            publishing: whether records to publish are made; without, the state goes the same way and much sooner.
         """
-        output = Output()
+        output = Output(publishing=publishing)
         if not batch.records:
             return output
         assert batch.records[0].offset >= self.next_offset, "a batch starts where the state ends"
@@ -144,8 +145,9 @@ class Engine:
             np.rint(scores.score * _MICRO).astype(np.int32),
             np.where(np.isnan(scores.anomaly), NO_SCORE, np.rint(scores.anomaly * _MICRO)).astype(np.int32),
         )
-        self._publish_verdicts(segment, applied, scores, output)
-        self._publish_outcomes(segment, applied, scores, output)
+        if output.publishing:
+            self._publish_verdicts(segment, applied, scores, output)
+            self._publish_outcomes(segment, applied, scores, output)
         self._set_aside(segment, applied, output)
 
     def _score(self, segment: _Segment, applied: Applied) -> _Scores:

@@ -74,8 +74,9 @@ class JudgedFeatures(NamedTuple):
 
 @dataclass(slots=True)
 class Output:
-    """Everything that folding one batch asks the shell to do."""
+    """Everything that folding one batch asks the shell to do; no verdicts and outcomes unless `publishing`."""
 
+    publishing: bool = True
     verdicts: list[Outgoing] = field(default_factory=list)
     outcomes: list[Outgoing] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)

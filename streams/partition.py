@@ -95,13 +95,18 @@ class Partition:
         """Whether hot accounts take more memory than allowed: time for a checkpoint."""
         return self.engine.accounts.used_bytes > self.hot_bytes
 
-    def fold(self, records: Sequence[LogRecord], trusted: Trust) -> Output:
-        """Decode and fold records; those below `next_offset` were folded before and are passed over."""
+    def fold(self, records: Sequence[LogRecord], trusted: Trust, *, publishing: bool = True) -> Output:
+        """Decode and fold records; those below `next_offset` were folded before and are passed over.
+
+        Without `publishing` no verdicts and outcomes are made; the state goes the same way.
+        """
         if records and records[0].offset < self.next_offset:
             records = [record for record in records if record.offset >= self.next_offset]
         batch = decode_batch(records, trusted)
         self._bring_in(batch)
-        return self.engine.fold(batch, {name: self._opened(name) for name in batch.model_references()})
+        return self.engine.fold(
+            batch, {name: self._opened(name) for name in batch.model_references()}, publishing=publishing
+        )
 
     def checkpoint(self, values: Mapping[str, bytes] | None = None) -> None:
         """Store everything that changed, with the offset, in one write; then let go of cold accounts.

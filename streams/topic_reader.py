@@ -1,0 +1,193 @@
+"""Reads ranges of topics without a group: partitions are assigned by hand, and nothing is ever committed.
+
+For everything that looks back: replay, verify, explain, dead letters, the archive. It cannot disturb a worker.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as Received
+
+from features.errors import AssayError
+from streams.history import Bounds
+from streams.log import LogRecord
+
+ANSWER_S = 20.0
+"""A broker that is silent for longer while a range is read is an error."""
+_BATCH_RECORDS = 5_000
+_POLL_S = 0.5
+
+
+class TopicReader:
+    """Ranges of the partitions of any topic, committed records only. One range at a time.
+
+    Args:
+        settings: connection settings of a client (`streams.kafka_clients.connection`).
+        timeout_s: how long a broker may be silent.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], timeout_s: float = ANSWER_S) -> None:
+        self._timeout_s = timeout_s
+        self._consumer = Consumer(
+            {
+                **settings,
+                "group.id": "assay-reader",  # the client asks for one; it is never joined
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def partitions(self, topic: str) -> list[int]:
+        """Numbers of the partitions of `topic`.
+
+        Raises:
+            AssayError: no broker, or no such topic.
+        """
+        try:
+            found = self._consumer.list_topics(topic, timeout=self._timeout_s).topics[topic]
+        except KafkaException as error:
+            raise _explained(error, f"asking for the topic {topic}") from None
+        if found.error is not None:
+            raise AssayError(f"{topic}: {found.error.str()}; check topics.prefix, or create it: `assay topics apply`")
+        return sorted(found.partitions)
+
+    def bounds(self, topic: str, partition: int) -> Bounds:
+        """What there is of a partition; `high` is the end of what is committed.
+
+        Raises:
+            AssayError: the broker does not tell.
+        """
+        place = TopicPartition(topic, partition)
+        try:
+            low, high = self._consumer.get_watermark_offsets(place, timeout=self._timeout_s)
+        except KafkaException as error:
+            raise _explained(error, f"asking for the bounds of {topic}[{partition}]") from None
+        return Bounds(low, high)
+
+    def offset_at(self, topic: str, partition: int, time_ms: int) -> int:
+        """Offset of the first record taken at `time_ms` or later, the end of the log if there is none.
+
+        Raises:
+            AssayError: the broker does not tell.
+        """
+        place = TopicPartition(topic, partition, max(0, time_ms))
+        try:
+            (found,) = self._consumer.offsets_for_times([place], timeout=self._timeout_s)
+        except KafkaException as error:
+            raise _explained(error, f"asking {topic}[{partition}] for a time") from None
+        return int(found.offset) if found.offset >= 0 else self.bounds(topic, partition).high
+
+    def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Sequence[LogRecord]]:
+        """Records with ``start <= offset < end``, some at a time.
+
+        Raises:
+            AssayError: the log does not hold `start` any more, or the broker is silent.
+        """
+        if start >= end:
+            return
+        where = f"{topic}[{partition}]"
+        self._consumer.assign([TopicPartition(topic, partition, start)])
+        heard_s = time.monotonic()
+        try:
+            while True:
+                received: list[Received] = self._consumer.consume(_BATCH_RECORDS, _POLL_S)
+                if received:
+                    heard_s = time.monotonic()
+                elif time.monotonic() - heard_s > self._timeout_s:
+                    raise AssayError(f"reading {where}: nothing came for {self._timeout_s:.0f} s; is the broker up?")
+                records, done = _records(received, where, end)
+                if records:
+                    yield records
+                if done:
+                    return
+        finally:
+            with suppress(KafkaException, RuntimeError):  # closed meanwhile
+                self._consumer.unassign()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._consumer.close()
+
+
+class TopicHistory:
+    """A `History` out of a topic.
+
+    Args:
+        reader: the way to it; stays open.
+        topic: full name.
+    """
+
+    def __init__(self, reader: TopicReader, topic: str) -> None:
+        self._reader = reader
+        self.topic = topic
+
+    def partitions(self) -> list[int]:
+        """See `History`."""
+        return self._reader.partitions(self.topic)
+
+    def bounds(self, partition: int) -> Bounds:
+        """See `History`."""
+        return self._reader.bounds(self.topic, partition)
+
+    def offset_at(self, partition: int, time_ms: int) -> int:
+        """See `History`."""
+        return self._reader.offset_at(self.topic, partition, time_ms)
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[Sequence[LogRecord]]:
+        """See `History`."""
+        low, high = self.bounds(partition)
+        if start < low:
+            raise AssayError(
+                f"{self.topic}[{partition}]: the log begins at {low}, records from {start} on were asked for; "
+                "read them from an archive (--archive), or begin later"
+            )
+        return self._reader.read(self.topic, partition, start, min(end, high))
+
+
+def record_of(message: Received) -> LogRecord:
+    """A received message as a record of the log."""
+    kind, timestamp_ms = message.timestamp()
+    return LogRecord(
+        message.offset(),
+        message.value(),
+        message.key(),
+        None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+        message.headers() or (),
+    )
+
+
+def _records(received: Sequence[Received], where: str, end: int) -> tuple[list[LogRecord], bool]:
+    """Those below `end`, and whether that was all: offsets have gaps, so the end may never appear as a record."""
+    records: list[LogRecord] = []
+    for message in received:
+        error = message.error()
+        if error is None:
+            if message.offset() >= end:
+                return records, True
+            records.append(record_of(message))
+        elif error.code() == KafkaError._PARTITION_EOF:
+            return records, True
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise AssayError(f"reading {where}: the log does not hold these records any more ({error.str()})")
+        elif error.fatal() or not error.retriable():
+            raise AssayError(f"reading {where}: {error.str()}; try again once that is put right")
+    return records, bool(records) and records[-1].offset >= end - 1
+
+
+def _explained(error: KafkaException, doing: str) -> AssayError:
+    return AssayError(f"{doing}: {error.args[0].str()}; check the address, the user's rights, and that Kafka is up")
