@@ -50,6 +50,27 @@ class _Versioned(msgspec.Struct):
     schema: int
 
 
+def stored_state(store: StateStore, partition: int) -> FoldState | None:
+    """Where the fold of a store stands; None if nothing was ever stored.
+
+    Raises:
+        AssayError: another version wrote it.
+    """
+    stored = store.get_value(_FOLD)
+    if stored is None:
+        return None
+    try:
+        schema = msgspec.json.decode(stored, type=_Versioned).schema
+        if schema == _SCHEMA:
+            return msgspec.json.decode(stored, type=FoldState)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        schema = None
+    raise AssayError(
+        f"state of partition {partition}: expected schema {_SCHEMA}, got {schema or 'none'}; "
+        "use the version that wrote it, or rebuild the state from the log in a fresh directory"
+    )
+
+
 class Partition:
     """An engine, its store, and the way to models named by markers.
 
@@ -81,9 +102,9 @@ class Partition:
         self.hot_bytes = hot_bytes
         self.engine = Engine(number, first_model, keep_features=keep_features)
         self.restored = False
-        stored = store.get_value(_FOLD)
+        stored = stored_state(store, number)
         if stored is not None:
-            self._restore(self._read(stored))
+            self._restore(stored)
 
     @property
     def next_offset(self) -> int:
@@ -164,18 +185,6 @@ class Partition:
                 error,
             )
             return None
-
-    def _read(self, stored: bytes) -> FoldState:
-        try:
-            schema = msgspec.json.decode(stored, type=_Versioned).schema
-            if schema == _SCHEMA:
-                return msgspec.json.decode(stored, type=FoldState)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            schema = None
-        raise AssayError(
-            f"state of partition {self.engine.partition}: expected schema {_SCHEMA}, got {schema or 'none'}; "
-            "use the version that wrote it, or rebuild the state from the log in a fresh directory"
-        )
 
     def _restore(self, state: FoldState) -> None:
         feature_set = self._first_model.feature_set
