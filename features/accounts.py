@@ -5,7 +5,7 @@ in a store (`features/store.py`); the caller brings accounts in with `load` befo
 ones at a checkpoint, and lets `evict` drop those untouched for longest. Nothing here reads a disk or a clock.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,6 +194,21 @@ class Accounts:
             return np.zeros(0, dtype=EVENT)
         account = self._accounts[slot]
         return self._pool[account["start"] : account["start"] + account["count"]].copy()
+
+    def remember(self, keys: Iterable[str]) -> dict[str, tuple[bytes, bool]]:
+        """Accounts as they are now, each packed and whether it is dirty, for `bring_back`."""
+        slots = {key: self._slot_of[key] for key in keys if key in self._slot_of}
+        return {key: (self._pack(slot), bool(self._dirty[slot])) for key, slot in slots.items()}
+
+    def bring_back(self, keys: Iterable[str], remembered: Mapping[str, tuple[bytes, bool]]) -> None:
+        """Make the accounts of `keys` what they were when `remember` was called for them."""
+        for key in set(keys):
+            if key in self._slot_of:
+                self._drop(self._slot_of[key])
+            if key in remembered:
+                packed, dirty = remembered[key]
+                self.load(key, packed)
+                self._dirty[self._slot_of[key]] = dirty
 
     def dirty(self) -> Iterator[tuple[str, bytes]]:
         """Accounts that changed since `mark_clean`, packed."""

@@ -4,6 +4,10 @@ Keys: ``a`` + account id, ``v`` + name of a partition value. Writes go through t
 kill -9 loses nothing that was written, and after a power loss the store reopens at an older but consistent checkpoint,
 whose offset says where to go on. Each scan ends by asking the iterator for its status, because a damaged file
 otherwise looks like an early end.
+
+A damaged record in the write-ahead log: a store opened for writing stops before it, at an older but consistent
+checkpoint, and the log of events fills the gap. A store opened read-only is there to look, so it says that there is
+damage; a record that is merely cut off, by a kill or because it is being written now, is no damage.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +17,9 @@ from rocksdict import (
     AccessType,
     BlockBasedOptions,
     Cache,
+    Checkpoint,
     DBCompressionType,
+    DBRecoveryMode,
     Options,
     Rdict,
     WriteBatch,
@@ -28,6 +34,7 @@ _MIB = 1 << 20
 BLOCK_CACHE_BYTES = 64 * _MIB
 """Shared by every partition of the process."""
 _block_cache: list[Cache] = []
+_OPEN_TRIES = 5
 
 
 def _options() -> Options:
@@ -50,19 +57,44 @@ def _options() -> Options:
     return options
 
 
+def _read_only_options() -> Options:
+    options = _options()
+    options.set_max_open_files(-1)  # open all at once: what the worker's compaction deletes later stays readable
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    return options
+
+
+class DamagedStateError(AssayError):
+    """Files of a state are not as RocksDB wrote them."""
+
+
+class StateInUseError(AssayError):
+    """Another process has the state open for writing."""
+
+
 class RocksStore:
     """A `StateStore` in the directory `path`, created if it is not there.
 
+    With `read_only` it shows the state as it is at this moment, also while a worker holds it; it has to be there.
+
     Raises:
-        AssayError: another process holds the directory, it is damaged, or it cannot be read or written.
+        DamagedStateError: files are damaged or missing.
+        StateInUseError: another process has it open for writing.
+        AssayError: it cannot be read or written, or is not there and was to be read only.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        self._read_only = read_only
         self._closed = False
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._database = Rdict(str(path), options=_options(), access_type=AccessType.read_write())
+            if read_only:
+                self._database = _opened_to_look(path)
+            else:
+                path.mkdir(parents=True, exist_ok=True)
+                self._database = Rdict(str(path), options=_options(), access_type=AccessType.read_write())
+        except AssayError:
+            raise
         except Exception as error:  # rocksdict raises plain Exception
             raise _explained(path, error) from None
 
@@ -98,13 +130,40 @@ class RocksStore:
 
     def accounts(self) -> Iterator[tuple[str, bytes]]:
         """See `StateStore`."""
+        return self._scan(_ACCOUNT)
+
+    def values(self) -> Iterator[tuple[str, bytes]]:
+        """Every named value, by name; raises rather than stopping early if the store is damaged."""
+        return self._scan(_VALUE)
+
+    def estimated_accounts(self) -> int:
+        """About how many accounts there are, without reading them; RocksDB counts what was overwritten lately twice."""
+        keys: int = self._database.property_int_value("rocksdb.estimate-num-keys") or 0
+        return max(0, keys - sum(1 for _ in self.values()))
+
+    def checkpoint(self, directory: Path) -> None:
+        """A consistent copy of the open store in `directory`: hard links to the tables, and nothing in a log.
+
+        Costs one flush of what was written lately, whatever the size of the store. `directory` must not exist, its
+        parent must, and lie on the file system of the store.
+
+        Raises:
+            AssayError: it exists, or cannot be written.
+        """
+        assert not self._read_only, "a checkpoint of a read-only store would leave out the write-ahead log"
+        try:
+            Checkpoint(self._database).create_checkpoint(str(directory))
+        except Exception as error:
+            raise _explained(directory, error) from None
+
+    def _scan(self, prefix: bytes) -> Iterator[tuple[str, bytes]]:
         iterator = self._database.iter()
-        iterator.seek(_ACCOUNT)
+        iterator.seek(prefix)
         while iterator.valid():
             key = iterator.key()
-            if not key.startswith(_ACCOUNT):
+            if not key.startswith(prefix):
                 break
-            yield key[len(_ACCOUNT) :].decode(), iterator.value()
+            yield key[len(prefix) :].decode(), iterator.value()
             iterator.next()
         try:
             iterator.status()
@@ -122,16 +181,33 @@ class RocksStore:
             self._database.close()
 
 
+def _opened_to_look(path: Path) -> Rdict:
+    """Open without the right to write; tried again when a worker replaces files between two steps of opening."""
+    if not (path / "CURRENT").exists():  # rocksdict would make the directory
+        raise AssayError(f"state in {path}: expected the state of a partition, there is none; check the directory")
+    for left in reversed(range(_OPEN_TRIES)):
+        try:
+            return Rdict(str(path), options=_read_only_options(), access_type=AccessType.read_only())
+        except Exception as error:
+            if left == 0 or "no such file" not in str(error).lower():
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
 def _explained(path: Path, error: Exception) -> AssayError:
     """The fault in the operator's words; RocksDB's own follow, they hold file names and no data."""
     said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     lowered = said.lower()
     if "/lock:" in lowered:
-        what = "is in use by another process; stop that worker, or choose another state directory"
-    elif "no space" in lowered:
+        return StateInUseError(
+            f"state in {path} is in use by another process; stop that worker, or choose another state directory "
+            f"(RocksDB: {said})"
+        )
+    if "corruption" in lowered or "checksum" in lowered:
+        what = "is damaged; move it away and start again: the state is restored, or rebuilt from the log"
+        return DamagedStateError(f"state in {path} {what} (RocksDB: {said})")
+    if "no space" in lowered:
         what = "is on a full disk; free space and start again, nothing is lost"
-    elif "corruption" in lowered or "checksum" in lowered:
-        what = "is damaged; move it away and start again: the state is rebuilt from the log"
     else:
         what = (
             "cannot be used; check the path, its rights and the disk, or move it away to rebuild the state from the log"

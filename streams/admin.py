@@ -119,6 +119,17 @@ def apply_topics(client: AdminClient, prefix: str, partitions: int | None) -> li
     return [replace(step, outcome="create") if step.topic in created else step for step in steps]
 
 
+def create_topic(client: AdminClient, name: str, partitions: int, settings: Mapping[str, str]) -> bool:
+    """Create a topic that is not in the table unless it exists, and wait until it can be written; whether it is new.
+
+    Raises:
+        AssayError: the cluster refused.
+    """
+    created = _create(client, [Step(name, "create", partitions, settings)])
+    _wait_for(client, [name])
+    return name in created
+
+
 def _create(client: AdminClient, steps: Iterable[Step]) -> set[str]:
     """Create topics; the names of those that were not there."""
     topics = [NewTopic(step.topic, step.partitions, config=dict(step.settings)) for step in steps]

@@ -9,7 +9,21 @@ import sys
 import typer
 
 from features.errors import AssayError
-from streams.commands import broker, config, demo, run, schema, score, simulate, topics, train
+from streams.commands import (
+    archive,
+    broker,
+    config,
+    demo,
+    dlq,
+    replay,
+    run,
+    schema,
+    score,
+    simulate,
+    state,
+    topics,
+    train,
+)
 
 app = typer.Typer(
     name="assay",
@@ -26,6 +40,10 @@ app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
+app.command("replay")(replay.replay)
+app.add_typer(state.app, name="state")
+app.add_typer(dlq.app, name="dlq")
+app.command("archive")(archive.archive)
 app.command("schema")(schema.schema)
 app.command("config")(config.config)
 

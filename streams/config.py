@@ -74,6 +74,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "engine.bad_share", 0.5, "a run stops when more than this share of the last 1,000 records is refused", most=1
     ),
+    Setting("engine.accept_gap", False, "go on although the log dropped records that were never judged"),
     Setting("state.directory", "state", "where the account state lives"),
     Setting("state.checkpoint_seconds", 10.0, "time between two checkpoints"),
     Setting("state.hot_mebibytes", 256, "memory for hot accounts of the whole worker", least=1),

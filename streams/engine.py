@@ -51,6 +51,17 @@ class _Scores(NamedTuple):
     expected_loss_minor: NDArray[np.int64]
 
 
+class Memory(NamedTuple):
+    """An engine as it was, as far as one batch can change it."""
+
+    accounts: dict[str, tuple[bytes, bool]]
+    detector: Detector
+    detector_state: bytes
+    model: ModelInForce
+    degraded: bool
+    next_offset: int
+
+
 class Engine:
     """The fold of one partition and its state in memory.
 
@@ -109,6 +120,19 @@ class Engine:
         ]
         self.next_offset = batch.records[-1].offset + 1
         return output
+
+    def remember(self, account_ids: Sequence[str]) -> Memory:
+        """What folding a batch of these accounts may change, for `bring_back`."""
+        state = self.detector.state()
+        accounts = self.accounts.remember(account_ids)
+        return Memory(accounts, self.detector, state, self.model, self.degraded, self.next_offset)
+
+    def bring_back(self, memory: Memory, account_ids: Sequence[str]) -> None:
+        """Undo everything since `remember` was called for these accounts."""
+        self.accounts.bring_back(account_ids, memory.accounts)
+        self.detector = memory.detector
+        self.detector.restore(memory.detector_state)
+        self.model, self.degraded, self.next_offset = memory.model, memory.degraded, memory.next_offset
 
     def _put_in_force(
         self, marker: Marker, place: int, models: Mapping[str, ModelInForce | None], output: Output

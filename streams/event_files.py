@@ -1,6 +1,7 @@
-"""Events and labels from files: JSON lines, Parquet, or standard input, as the raw bytes that a log would hold.
+"""Events and labels from files: JSON lines, Parquet, an archive, or standard input, as the bytes that a log would hold.
 
-A Parquet row becomes the JSON object of its non-null columns, so both formats go through the same decoder.
+A Parquet row becomes the JSON object of its non-null columns, so both formats go through the same decoder. An archived
+topic gives the values of its records, byte for byte.
 """
 
 import sys
@@ -18,8 +19,13 @@ LONGEST_LINE_BYTES = 16 << 20
 _PARQUET_ROWS = 10_000
 
 
+def is_archived_topic(path: Path) -> bool:
+    """Whether `path` is the directory of one topic that `assay archive` wrote."""
+    return path.is_dir() and any(path.glob("dt=*"))
+
+
 class EventFile:
-    """The records of one file, in order.
+    """The records of one file, in order; of an archived topic, partition after partition.
 
     Attributes:
         total_bytes: size of the file, None for standard input and for a pipe.
@@ -34,15 +40,20 @@ class EventFile:
         self.total_bytes: int | None = None
         self.read_bytes = 0
         if path != STANDARD:
-            if not path.exists() or path.is_dir():
+            if not path.exists() or (path.is_dir() and not is_archived_topic(path)):
                 there = "a directory" if path.is_dir() else "there is none"
-                raise AssayError(f"{path}: expected a file of records (JSON lines or Parquet), {there}")
+                raise AssayError(
+                    f"{path}: expected a file of records (JSON lines or Parquet) or the directory of an archived topic "
+                    f"(with dt=… in it), {there}"
+                )
             if path.is_file():
                 self.total_bytes = path.stat().st_size
 
     def __iter__(self) -> Iterator[bytes]:
         if self._path == STANDARD:
             yield from self._lines(sys.stdin.buffer)
+        elif self._path.is_dir():
+            yield from self._archived()
         elif self._path.suffix == ".parquet":
             yield from self._rows()
         else:
@@ -63,6 +74,15 @@ class EventFile:
                     f"{self._path}, line {number}: expected JSON lines, got one of over {LONGEST_LINE_BYTES} bytes"
                 )
             yield line.rstrip(b"\r\n")
+
+    def _archived(self) -> Iterator[bytes]:
+        from streams.archive_history import ArchiveHistory
+
+        topic = self._path.resolve()
+        history = ArchiveHistory(str(topic.parent), topic.name)
+        for partition in history.partitions():
+            for records in history.read(partition, *history.bounds(partition)):
+                yield from (record.value for record in records if record.value is not None)
 
     def _rows(self) -> Iterator[bytes]:
         import pyarrow

@@ -86,6 +86,18 @@ class Output:
     kinds: dict[str, int] = field(default_factory=dict)
     decisions: dict[str, int] = field(default_factory=dict)
 
+    def extend(self, later: "Output", folded: int) -> None:
+        """Add what the rest of the batch gave, after the first `folded` records gave this."""
+        for mine, theirs in ((self.verdicts, later.verdicts), (self.outcomes, later.outcomes)):
+            mine += [Outgoing(place + folded, key, value) for place, key, value in theirs]
+        self.set_aside += [SetAside(place + folded, error) for place, error in later.set_aside]
+        self.judged += later.judged
+        self.refused_models += later.refused_models
+        self.duplicates += later.duplicates
+        for counts, more in ((self.kinds, later.kinds), (self.decisions, later.decisions)):
+            for name, count in more.items():
+                counts[name] = counts.get(name, 0) + count
+
     def refusals(self) -> dict[str, int]:
         """How many records were set aside, by error code."""
         return dict(Counter(item.error.code for item in self.set_aside))

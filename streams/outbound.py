@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from features.records import dead_letter_headers, redacted
+from features.records import DEAD_LETTER_HEADERS, dead_letter_headers, redacted
 from streams.log import LogRecord, Output
 from streams.publisher import Message
 
 TRACE_HEADER = "traceparent"
 """Trace context is copied from an event to its verdict; it is never part of the bytes."""
+_DEAD_LETTER_NAMES = frozenset(DEAD_LETTER_HEADERS.values())
 
 
 class Targets(NamedTuple):
@@ -35,7 +36,7 @@ def messages_of(
     """Messages of one folded batch; everything goes to the partition that its record came from.
 
     A dead letter is the record as it came, with address and reason in its headers; one that holds a card number is
-    redacted.
+    redacted. A record that was sent back and is refused again carries its newest address and reason only.
     """
     messages = []
     for topic, published in ((targets.verdicts, output.verdicts), (targets.outcomes, output.outcomes)):
@@ -48,6 +49,7 @@ def messages_of(
         kept = record.value
         if error.has_card_number and kept is not None:
             kept = redacted(kept, redaction_key)
-        headers = [*record.headers, *dead_letter_headers(error, targets.source, partition, record.offset)]
+        ours = dead_letter_headers(error, targets.source, partition, record.offset)
+        headers = [*(header for header in record.headers if header[0] not in _DEAD_LETTER_NAMES), *ours]
         messages.append(Message(targets.dead_letters, partition, record.key, kept, headers))
     return messages

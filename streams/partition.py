@@ -5,12 +5,15 @@ published and committed first, `checkpoint` comes after, so that the stored offs
 """
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from features.errors import AssayError
 from features.store import StateStore
+from streams.careful import TROUBLE_OUTSIDE, UnprocessableError, fold_carefully
 from streams.engine import Engine
 from streams.intake import Decoded, Trust, decode_batch
 from streams.log import LogRecord, Output
@@ -23,6 +26,8 @@ DEFAULT_HOT_BYTES = 256 << 20
 _FOLD = "fold"
 _DETECTOR = "detector"
 _SCHEMA = 1
+ALWAYS = sys.maxsize
+"""As `careful_until`: whoever looks back is never in a hurry."""
 _log = logging.getLogger("assay.partition")
 
 
@@ -81,6 +86,7 @@ class Partition:
         open_model: opens the models that markers name.
         hot_bytes: memory for accounts; more are stored and dropped at checkpoints.
         keep_features: keep the features of judged events in the output.
+        careful_until: offset up to which a record that cannot be folded is set aside, at some cost; beyond it raises.
 
     Raises:
         AssayError: the stored state is of another version, feature set or first model.
@@ -95,8 +101,10 @@ class Partition:
         *,
         hot_bytes: int = DEFAULT_HOT_BYTES,
         keep_features: bool = False,
+        careful_until: int = 0,
     ) -> None:
         self._store = store
+        self.careful_until = careful_until
         self._open_model = open_model
         self._first_model = first_model
         self.hot_bytes = hot_bytes
@@ -119,15 +127,26 @@ class Partition:
     def fold(self, records: Sequence[LogRecord], trusted: Trust, *, publishing: bool = True) -> Output:
         """Decode and fold records; those below `next_offset` were folded before and are passed over.
 
-        Without `publishing` no verdicts and outcomes are made; the state goes the same way.
+        Without `publishing` no verdicts and outcomes are made; the state goes the same way. Up to `careful_until` a
+        record that cannot be folded is set aside (`streams/careful.py`).
+
+        Raises:
+            AssayError: the store or a model cannot be read.
+            UnprocessableError: a record cannot be folded: open the partition anew and be careful.
         """
         if records and records[0].offset < self.next_offset:
             records = [record for record in records if record.offset >= self.next_offset]
-        batch = decode_batch(records, trusted)
-        self._bring_in(batch)
-        return self.engine.fold(
-            batch, {name: self._opened(name) for name in batch.model_references()}, publishing=publishing
-        )
+        if not records:
+            return Output(publishing=publishing)
+        careful = records[0].offset < self.careful_until
+        decode = partial(self._decode, trusted=trusted)
+        fold = partial(self._fold, publishing=publishing)
+        try:
+            return fold_carefully(self.engine, records, decode, fold) if careful else fold(decode(records))
+        except TROUBLE_OUTSIDE:
+            raise
+        except Exception as error:
+            raise UnprocessableError(self.engine.partition, records[-1].offset + 1) from error
 
     def checkpoint(self, values: Mapping[str, bytes] | None = None) -> None:
         """Store everything that changed, with the offset, in one write; then let go of cold accounts.
@@ -149,6 +168,36 @@ class Partition:
         engine.accounts.mark_clean()
         engine.accounts.evict(self.hot_bytes)
 
+    def account(self, account_id: str) -> bytes | None:
+        """An account as it stands now, packed (`features/packing.py`); None if it has no past."""
+        remembered = self.engine.accounts.remember([account_id])
+        return remembered[account_id][0] if remembered else self._store.get_accounts([account_id])[0]
+
+    def switch(self, model: ModelInForce, open_model: OpenModel) -> bool:
+        """Put `model` in force here, though no marker of the log does: for replays that ask what would have been.
+
+        Accounts keep histories and not counters, so they go on under any feature set.
+
+        Args:
+            model: in force from the next record on.
+            open_model: opens what markers name from here on.
+
+        Returns:
+            Whether the detector goes on; it begins anew where the model asks for another one.
+
+        Raises:
+            AssayError: the model's amounts are in another currency than those of the accounts.
+        """
+        self._check_currency(model)
+        self.checkpoint()  # so that the accounts are read back under the new feature set
+        before, self.engine = self.engine, self._engine_with(model)
+        self.engine.next_offset = before.next_offset
+        self._open_model = open_model
+        goes_on = model.detector == before.model.detector
+        if goes_on:
+            self.engine.detector = before.detector
+        return goes_on
+
     def stored_value(self, name: str) -> bytes | None:
         """A value that a checkpoint stored for the caller."""
         return self._store.get_value(name)
@@ -157,11 +206,18 @@ class Partition:
         """Close the store; what was not checkpointed is folded again from the log."""
         self._store.close()
 
-    def _bring_in(self, batch: Decoded) -> None:
+    def _fold(self, batch: Decoded, publishing: bool) -> Output:
+        models = {name: self._opened(name) for name in batch.model_references()}
+        return self.engine.fold(batch, models, publishing=publishing)
+
+    def _decode(self, records: Sequence[LogRecord], trusted: Trust) -> Decoded:
+        """Decode, and bring in the accounts."""
+        batch = decode_batch(records, trusted)
         accounts = self.engine.accounts
         missing = accounts.missing(batch.account_ids())
         for key, packed in zip(missing, self._store.get_accounts(missing), strict=True):
             accounts.load(key, packed)
+        return batch
 
     def _opened(self, model_id: str) -> ModelInForce | None:
         in_force = self.engine.model
@@ -169,11 +225,7 @@ class Partition:
             return in_force
         try:
             model = self._open_model(model_id)
-            if model.rates.base != in_force.rates.base:
-                raise AssayError(
-                    f"its amounts are in {model.rates.base}, those of the accounts in {in_force.rates.base}: "
-                    f"train it with rates to {in_force.rates.base}"
-                )
+            self._check_currency(model)
             return model
         except AssayError as error:
             _log.error(
@@ -185,6 +237,14 @@ class Partition:
                 error,
             )
             return None
+
+    def _check_currency(self, model: ModelInForce) -> None:
+        base = self.engine.model.rates.base
+        if model.rates.base != base:
+            raise AssayError(
+                f"model {model.id[:16]}: its amounts are in {model.rates.base}, those of the accounts in {base}: "
+                f"train it with rates to {base}"
+            )
 
     def _restore(self, state: FoldState) -> None:
         feature_set = self._first_model.feature_set

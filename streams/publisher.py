@@ -6,12 +6,13 @@ bytes. See docs/decisions/0005-delivery.md.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from features.errors import AssayError
+from streams.kafka_log import KafkaLog
 from streams.watchdog import Watchdog
 
 _log = logging.getLogger("assay.publisher")
@@ -34,8 +35,8 @@ class AbortedError(Exception):
 class Publisher(Protocol):
     """Publishes batches."""
 
-    def publish(self, messages: Sequence[Message], offsets: Sequence[TopicPartition]) -> None:
-        """Publish `messages` and commit `offsets` (next offsets); returns when both are safe.
+    def publish(self, messages: Sequence[Message], offsets: Mapping[int, int]) -> None:
+        """Publish `messages` and commit the next offset of each partition; returns when both are safe.
 
         Raises:
             AbortedError: nothing was published; the process can go on.
@@ -53,12 +54,12 @@ class TransactionalPublisher:
 
     Args:
         producer_settings: client settings with a stable `transactional.id`.
-        consumer: whose group membership fences a worker that was replaced.
+        log: whose group membership fences a worker that was replaced.
         watchdog: ends the process if a call does not return.
     """
 
-    def __init__(self, producer_settings: dict[str, Any], consumer: Consumer, watchdog: Watchdog) -> None:
-        self._consumer = consumer
+    def __init__(self, producer_settings: dict[str, Any], log: KafkaLog, watchdog: Watchdog) -> None:
+        self._log = log
         self._watchdog = watchdog
         self._producer = Producer(producer_settings)
         with watchdog.guard("init_transactions"):
@@ -67,13 +68,13 @@ class TransactionalPublisher:
             except KafkaException as error:
                 raise AssayError(_explained(error, "starting transactions")) from None
 
-    def publish(self, messages: Sequence[Message], offsets: Sequence[TopicPartition]) -> None:
+    def publish(self, messages: Sequence[Message], offsets: Mapping[int, int]) -> None:
         """See `Publisher`."""
         with self._watchdog.guard("the transaction of a batch"):
             try:
                 self._producer.begin_transaction()
                 _produce_all(self._producer, messages)
-                self._producer.send_offsets_to_transaction(list(offsets), self._consumer.consumer_group_metadata(), -1)
+                self._producer.send_offsets_to_transaction(self._log.places(offsets), self._log.group_metadata(), -1)
                 self._producer.commit_transaction(-1)
             except KafkaException as error:
                 self._give_up(error)
@@ -98,8 +99,8 @@ class TransactionalPublisher:
 class FlushingPublisher:
     """At least once."""
 
-    def __init__(self, producer_settings: dict[str, Any], consumer: Consumer, watchdog: Watchdog) -> None:
-        self._consumer = consumer
+    def __init__(self, producer_settings: dict[str, Any], log: KafkaLog, watchdog: Watchdog) -> None:
+        self._log = log
         self._watchdog = watchdog
         self._failures: list[KafkaError] = []
         self._producer = Producer({**producer_settings, "on_delivery": self._delivered})
@@ -108,7 +109,7 @@ class FlushingPublisher:
         if error is not None:
             self._failures.append(error)
 
-    def publish(self, messages: Sequence[Message], offsets: Sequence[TopicPartition]) -> None:
+    def publish(self, messages: Sequence[Message], offsets: Mapping[int, int]) -> None:
         """See `Publisher`."""
         with self._watchdog.guard("flushing and committing a batch"):
             try:
@@ -116,7 +117,7 @@ class FlushingPublisher:
                 self._producer.flush()
                 if self._failures:
                     raise KafkaException(self._failures[0])
-                self._consumer.commit(offsets=list(offsets), asynchronous=False)
+                self._log.commit(offsets)
             except KafkaException as error:
                 raise AssayError(_explained(error, "publishing a batch")) from None
 
@@ -127,12 +128,12 @@ class FlushingPublisher:
 
 
 def make_publisher(
-    settings: dict[str, Any], transactional_id: str, consumer: Consumer, watchdog: Watchdog, *, exactly_once: bool
+    settings: dict[str, Any], transactional_id: str, log: KafkaLog, watchdog: Watchdog, *, exactly_once: bool
 ) -> Publisher:
     """The publisher of a delivery mode, with `settings` of the connection and of producing."""
     if exactly_once:
-        return TransactionalPublisher({**settings, "transactional.id": transactional_id}, consumer, watchdog)
-    return FlushingPublisher({**settings, "enable.idempotence": True}, consumer, watchdog)
+        return TransactionalPublisher({**settings, "transactional.id": transactional_id}, log, watchdog)
+    return FlushingPublisher({**settings, "enable.idempotence": True}, log, watchdog)
 
 
 def _produce_all(producer: Producer, messages: Sequence[Message]) -> None:

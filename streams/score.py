@@ -5,7 +5,7 @@ outputs. After a crash the outputs are cut back to those lengths and the fold go
 is in the file once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,11 +17,12 @@ from features.errors import AssayError
 from features.records import dead_letter_json
 from features.rocks_store import RocksStore
 from streams.bad_share import BadShare
-from streams.event_files import STANDARD, EventFile
-from streams.label_merge import merge_labels
+from streams.event_files import STANDARD
+from streams.intake import Trust
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
 from streams.partition import OpenModel, Partition
+from streams.score_source import source_of
 from streams.signature import everybody
 from streams.sinks import UNFINISHED, FeatureSink, LineSink, ParquetSink, Sink
 
@@ -36,14 +37,15 @@ class ScoreRequest:
     """What to score and where to write.
 
     Attributes:
-        events: JSON lines or Parquet; ``-`` is standard input.
+        events: JSON lines or Parquet, ``-`` is standard input; or the directory of an archived topic.
         out: verdicts; ``-`` is standard output, ``.parquet`` is Parquet.
         labels: merged into the log at `known_at_ms`; None if there are none.
         outcomes: labels joined with what they judge; None to write none.
         dead_letters: refused records with reasons; the file appears with the first.
         features: one row per judged event; None to write none.
         state: directory of the state; None keeps it only for this run.
-        partition: number that verdicts carry.
+        partition: number that verdicts carry; of an archive, the one to score.
+        trusted: who may write labels and markers; an archive has the headers to tell, a file has none.
         continues: the file goes on where the state ends, instead of starting at offset 0.
         stop_after: fold no more than so many records in this run.
         batch_events: most records in one batch.
@@ -60,6 +62,7 @@ class ScoreRequest:
     features: Path | None = None
     state: Path | None = None
     partition: int = 0
+    trusted: Trust = everybody
     continues: bool = False
     stop_after: int | None = None
     batch_events: int = 2_000
@@ -109,7 +112,7 @@ class Summary:
 
 
 Progress = Callable[[int, int, int | None], None]
-"""Called per batch with records folded so far, bytes read, bytes in all (None: not known)."""
+"""Called per batch with records folded so far, how far reading has come, and of how much (None: not known)."""
 
 
 def score(
@@ -130,8 +133,7 @@ def _score(
     request: ScoreRequest, state: Path, first_model: ModelInForce, open_model: OpenModel, progress: Progress
 ) -> Summary:
     _check_paths(request)
-    file = EventFile(request.events)
-    labels = EventFile(request.labels) if request.labels else None
+    source = source_of(request.events, request.labels, request.partition, continues=request.continues)
     store = RocksStore(state / f"{TOPIC}-{request.partition}")
     sinks: _Sinks | None = None
     try:
@@ -143,24 +145,16 @@ def _score(
             hot_bytes=request.hot_bytes,
             keep_features=request.features is not None,
         )
-        start = partition.next_offset
         sinks = _Sinks(request, partition)
-        values: Iterator[bytes] = merge_labels(file, labels) if labels else iter(file)
         summary = Summary()
-        if not request.continues:
-            summary.skipped = sum(1 for _ in islice(values, start))
-            if summary.skipped < start:
-                raise AssayError(
-                    f"{request.events} has {summary.skipped} records, the state has folded {start}: name the file that "
-                    "it was started with, or use --continue if this file goes on where the state ends"
-                )
+        records = source.records(partition.next_offset)
+        summary.skipped = source.skipped
         if request.stop_after is not None:
-            values = islice(values, request.stop_after)
+            records = islice(records, request.stop_after)
         watch = BadShare(request.bad_share)
-        records = (LogRecord(offset, value) for offset, value in enumerate(values, start))
         unstored = 0
         while batch := tuple(islice(records, request.batch_events)):
-            output = partition.fold(batch, trusted=everybody)
+            output = partition.fold(batch, request.trusted)
             sinks.set_aside(batch, output)  # first, so that whoever is told to look at them finds them
             bad = len(output.set_aside)
             watch.add(good=len(batch) - bad, bad=bad, codes=output.refusals_text())
@@ -168,7 +162,7 @@ def _score(
             summary.add(output)
             summary.records += len(batch)
             unstored += len(batch)
-            progress(summary.records, file.read_bytes, file.total_bytes)
+            progress(summary.records, source.passed, source.total)
             if partition.is_full or unstored >= CHECKPOINT_RECORDS:
                 partition.checkpoint(sinks.sync())
                 unstored = 0

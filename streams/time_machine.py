@@ -17,11 +17,15 @@ from streams.history import History
 from streams.intake import Trust
 from streams.log import LogRecord
 from streams.model_in_force import ModelInForce
-from streams.partition import DEFAULT_HOT_BYTES, OpenModel, Partition
+from streams.partition import ALWAYS, DEFAULT_HOT_BYTES, OpenModel, Partition
 
 BATCH_RECORDS = 2_000
 Progress = Callable[[int], None]
 """Called with the number of records folded since the last call."""
+
+
+class OutOfReachError(AssayError):
+    """Neither a stored state nor the log reaches back to the place that was asked for."""
 
 
 class Snapshots(Protocol):
@@ -61,33 +65,61 @@ class TimeMachine:
         """The partition as it was before the record at `offset` was folded; gone at the end of the block.
 
         Raises:
-            AssayError: neither a snapshot nor the log reaches back far enough.
+            OutOfReachError: neither a snapshot nor the log reaches back far enough.
         """
-        with TemporaryDirectory(prefix="assay-time-machine-") as name:
-            directory = Path(name) / "state"
-            if self.snapshots is not None:
-                self.snapshots.restore(partition, offset, directory)
-            store = RocksStore(directory)
-            try:
-                found = Partition(
-                    partition,
-                    store,
-                    self.first_model,
-                    self.open_model,
-                    hot_bytes=DEFAULT_HOT_BYTES,
-                    keep_features=keep_features,
-                )
-                self._fold_up_to(found, offset, progress)
-                yield found
-            finally:
-                store.close()
+        with (
+            TemporaryDirectory(prefix="assay-time-machine-") as name,
+            self.at_in(Path(name) / "state", partition, offset, progress, keep_features=keep_features) as found,
+        ):
+            yield found
+
+    @contextmanager
+    def at_in(
+        self,
+        directory: Path,
+        partition: int,
+        offset: int,
+        progress: Progress = lambda _: None,
+        *,
+        keep_features: bool = False,
+    ) -> Iterator[Partition]:
+        """As `at`, in a directory that stays; what was folded since the last checkpoint is in memory only.
+
+        Args:
+            directory: must not exist, or be empty.
+            partition: number of the partition.
+            offset: as for `at`.
+            progress: as for `at`.
+            keep_features: as for `at`.
+
+        Raises:
+            OutOfReachError: as for `at`.
+            AssayError: `directory` holds something, or cannot be written.
+        """
+        if self.snapshots is not None:
+            self.snapshots.restore(partition, offset, directory)
+        store = RocksStore(directory)
+        try:
+            found = Partition(
+                partition,
+                store,
+                self.first_model,
+                self.open_model,
+                hot_bytes=DEFAULT_HOT_BYTES,
+                keep_features=keep_features,
+                careful_until=ALWAYS,
+            )
+            self._fold_up_to(found, offset, progress)
+            yield found
+        finally:
+            store.close()
 
     def _fold_up_to(self, partition: Partition, offset: int, progress: Progress) -> None:
         number = partition.engine.partition
         low, _ = self.history.bounds(number)
         start = partition.next_offset
         if low > start and offset > start:
-            raise AssayError(
+            raise OutOfReachError(
                 f"partition {number}: the log begins at {low}, the nearest earlier state is at {start}: windows at "
                 f"{offset} cannot be rebuilt. Name a snapshot store (--snapshots) or an archive (--archive) that "
                 "reaches further back"

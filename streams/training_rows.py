@@ -12,7 +12,7 @@ from pyarrow import parquet
 from features.catalogue import FEATURES
 from features.errors import AssayError
 from features.events import LabelIntake
-from streams.event_files import EventFile
+from streams.event_files import EventFile, is_archived_topic
 
 _HASH = b"assay-feature-set"
 _KEYS = {"event_id": "string", "time_ms": "int64", "kind": "uint8", "amount_base_minor": "int64"}
@@ -73,14 +73,20 @@ def read_rows(path: Path) -> Rows:
 def read_labels(path: Path) -> list[LabelIntake]:
     """Labels as the intake sends them, or as records of the log: the fields that matter have the same names.
 
+    An archive of the labels or the events topic gives its labels; what else it holds was never a label when it was
+    live either, and is passed over.
+
     Raises:
         AssayError: a line is not a label; it is named by its number, its content is not repeated.
     """
     labels = []
+    is_archive = is_archived_topic(path)
     for number, line in enumerate(EventFile(path), start=1):
         try:
             labels.append(_decode_label(line))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if is_archive:
+                continue
             raise AssayError(f"{path}, record {number}: expected a label: {error}; correct or remove it") from error
     return labels
 

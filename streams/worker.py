@@ -1,4 +1,4 @@
-"""The Kafka end of the engine: one process, the partitions that its group gives it, one micro-batch after another.
+"""A worker: the partitions that its group gives it, one micro-batch after another.
 
 One turn of the loop, in this order, which is what makes a crash harmless:
 
@@ -9,104 +9,109 @@ One turn of the loop, in this order, which is what makes a crash harmless:
 
 After a crash a partition opens at its stored offset S, the group says what was committed, C >= S. Records from S to C
 are folded again with publishing off, by the same loop; then it goes on.
+
+The log, the publisher, the state and the clock are given (`streams/kafka_worker.py` gives real ones), so that the tests
+can run the same loop in a world where anything may fail at any moment.
 """
 
 import gc
 import logging
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
-
-from confluent_kafka import (
-    OFFSET_INVALID,
-    TIMESTAMP_NOT_AVAILABLE,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka import Message as Received
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from features.errors import AssayError
-from features.rocks_store import RocksStore
+from features.store import StateStore
 from streams.bad_share import BadShare
+from streams.careful import UnprocessableError
 from streams.config import Config
-from streams.http_server import HttpServer
-from streams.kafka_clients import FirstError, check_topics, consumer_settings, producer_settings
+from streams.events_log import EventsLog
+from streams.history import Bounds
 from streams.log import LogRecord, Output
 from streams.metrics import WorkerMetrics
 from streams.model_in_force import ModelInForce
 from streams.outbound import messages_of, targets_of
 from streams.partition import OpenModel, Partition
-from streams.publisher import AbortedError, Message, make_publisher
+from streams.publisher import AbortedError, Message, Publisher
 from streams.signature import trust
 from streams.starting_point import starting_point
-from streams.warm_up import warm_up
-from streams.watchdog import Watchdog
 
 _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
 _LAG_EVERY_S = 1.0
 
 
+class StateKeeper(Protocol):
+    """Where partitions' states are; `streams/state_keeper.py` keeps them on disk."""
+
+    def open(self, partition: int, committed: int | None, bounds: Bounds) -> StateStore:
+        """The state of a partition: the local one, else a snapshot that is not ahead of `committed`, else a fresh one.
+
+        Raises:
+            AssayError: it is damaged, held by another process, or cannot be read.
+        """
+        ...
+
+    def describe(self, partition: int) -> str:
+        """Where it is, for messages."""
+        ...
+
+    def checkpointed(self, partition: int, state: StateStore) -> None:
+        """A checkpoint was just written: the moment for a snapshot, if one is due."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is in hand."""
+        ...
+
+
 class _Owned(NamedTuple):
     """A partition of this worker; records below `publish_from` were published before and are only folded."""
 
     partition: Partition
+    store: StateStore
     publish_from: int
 
 
 class Worker:
-    """A worker of the engine.
+    """A worker of the engine; a `Member` of its group.
 
     Args:
         config: settings in force.
         first_model: model in force at the beginning of the log.
         open_model: opens models that markers name.
-
-    Raises:
-        AssayError: the broker is not there, refuses us, or topics are missing.
+        log: events in.
+        publisher: verdicts, outcomes and dead letters out.
+        states: where partitions' states are.
+        clock: seconds, rising.
     """
 
-    def __init__(self, config: Config, first_model: ModelInForce, open_model: OpenModel) -> None:
+    def __init__(
+        self,
+        config: Config,
+        first_model: ModelInForce,
+        open_model: OpenModel,
+        log: EventsLog,
+        publisher: Publisher,
+        states: StateKeeper,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
         self._first_model = first_model
         self._open_model = open_model
+        self._log = log
+        self._publisher = publisher
+        self._states = states
+        self._clock = clock
         self._targets = targets_of(config.text("topics.prefix"))
-        self._topic = self._targets.source
-        self._owned: dict[int, _Owned] = {}
-        self._stopping = False
-        self._stopped = False
-        self._failure: Exception | None = None
         self._trusted = trust(config.secret("security.internal_key"), config.flag("security.trust_internal"))
         self._redaction_key = config.secret("security.redaction_key").encode() or None
         self._bad_share = BadShare(config.number("engine.bad_share"))
+        self._owned: dict[int, _Owned] = {}
+        self._careful_until: dict[int, int] = {}
+        self._stopping = False
         self.metrics = WorkerMetrics()
-        self._progress_s = time.monotonic()
-        self._lag_s = 0.0
-        self._checkpoint_s = time.monotonic()
-
-        check_topics(config, self._topic, self._targets[:3])
-        self._watchdog = Watchdog(config.number("engine.transaction_timeout_ms") / 1000)
-        self._fatal = FirstError()
-        self._consumer = Consumer(consumer_settings(config, self._fatal))
-        self._publisher = make_publisher(
-            producer_settings(config, self._fatal),
-            f"{config.text('kafka.group')}-{config.text('kafka.slot')}",
-            self._consumer,
-            self._watchdog,
-            exactly_once=config.text("engine.delivery") == "exactly_once",
-        )
-        self.http: HttpServer | None = None
-        if config.whole("http.port") >= 0:
-            self.http = HttpServer(
-                config.text("http.address"),
-                config.whole("http.port"),
-                self.metrics.registry,
-                self._unhealthy,
-                self._unready,
-            )
+        self._progress_s = self._checkpoint_s = self._lag_s = clock()
 
     def stop(self) -> None:
         """Finish the batch, checkpoint, leave; safe to call from a signal handler."""
@@ -118,69 +123,63 @@ class Worker:
         Raises:
             AssayError: something outside is not as it must be; nothing is lost, the next start recovers.
         """
-        warm_up(self._first_model)
-        self._consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
-        self._progress_s = time.monotonic()
+        self.join()
         gc.collect()
         gc.freeze()  # models and kernels live as long as the process: not worth walking over and over
         try:
             while not self._stopping:
-                self._turn()
-            self._checkpoint()
+                self.turn()
+            self.checkpoint()
             _log.info("stopped: every batch is committed and checkpointed")
         finally:
-            self._close()
+            self.close()
 
-    def _turn(self) -> None:
-        received = self._poll()
-        if self._failure is not None:
-            raise self._failure
-        self._fatal.raise_if_any()
-        self._progress_s = time.monotonic()
+    def join(self) -> None:
+        """Become a member of the group."""
+        self._log.join(self)
+        self._progress_s = self._clock()
+
+    def turn(self) -> None:
+        """One turn of the loop."""
+        received = self._log.poll(self._config.whole("engine.batch_events"), _IDLE_POLL_S)
+        self._progress_s = self._clock()
         if received:
             try:
                 self._handle(received)
             except AbortedError:
                 self.metrics.transactions_aborted.inc()
                 self._recover()
-        now_s = time.monotonic()
-        if now_s - self._checkpoint_s >= self._config.number("state.checkpoint_seconds") or any(
-            owned.partition.is_full for owned in self._owned.values()
-        ):
-            self._checkpoint()
+            except UnprocessableError as error:
+                _log.error("%s; reading it again to find the record that is to blame", error)
+                self._careful_until[error.partition] = error.end
+                self._recover()
+        now_s = self._clock()
+        full = any(owned.partition.is_full for owned in self._owned.values())
+        if full or now_s - self._checkpoint_s >= self._config.number("state.checkpoint_seconds"):
+            self.checkpoint()
             self._checkpoint_s = now_s
         if now_s - self._lag_s >= _LAG_EVERY_S:
             self._measure()
             self._lag_s = now_s
 
-    def _poll(self) -> list[Received]:
-        """One record as soon as there is one, then what else is there, up to a batch."""
-        first: list[Received] = self._consumer.consume(1, _IDLE_POLL_S)
-        if not first:
-            return []
-        rest: list[Received] = self._consumer.consume(self._config.whole("engine.batch_events") - 1, 0.0)
-        return first + rest
-
-    def _handle(self, received: Sequence[Received]) -> None:
+    def _handle(self, received: Sequence[tuple[int, LogRecord]]) -> None:
         """Fold and publish what was received."""
         started_s = time.perf_counter()
         messages: list[Message] = []
-        offsets: list[TopicPartition] = []
+        offsets: dict[int, int] = {}
         outputs: list[Output] = []
-        for number, records in self._by_partition(received).items():
-            owned = self._owned[number]
-            known = [record for record in records if record.offset < owned.publish_from]
+        for number, records in _by_partition(received).items():
+            partition, _, publish_from = self._owned[number]
+            known = [record for record in records if record.offset < publish_from]
             if known:
-                owned.partition.fold(known, self._trusted)  # published before: only the state needs it
-            fresh = [record for record in records[len(known) :] if record.offset >= owned.partition.next_offset]
+                partition.fold(known, self._trusted, publishing=False)  # published before: only the state needs it
+            fresh = [record for record in records[len(known) :] if record.offset >= partition.next_offset]
             if fresh:
-                output = owned.partition.fold(fresh, self._trusted)
+                output = partition.fold(fresh, self._trusted)
                 bad = len(output.set_aside)
                 self._bad_share.add(good=len(fresh) - bad, bad=bad, codes=output.refusals_text())
                 messages.extend(messages_of(output, fresh, number, self._targets, self._redaction_key))
-                offsets.append(TopicPartition(self._topic, number, owned.partition.next_offset))
+                offsets[number] = partition.next_offset
                 outputs.append(output)
         folded_s = time.perf_counter()
         self.metrics.batch_seconds.observe(folded_s - started_s)
@@ -190,94 +189,66 @@ class Worker:
         for output in outputs:
             self.metrics.count(output)
 
-    def _by_partition(self, received: Sequence[Received]) -> dict[int, list[LogRecord]]:
-        """Records of owned partitions; the client may still hand out some of a partition that was just taken away."""
-        result: dict[int, list[LogRecord]] = {}
-        for message in received:
-            error = message.error()
-            if error is not None:
-                self._consumer_error(error, message)
-                continue
-            number = message.partition()
-            if number not in self._owned:
-                continue
-            kind, timestamp_ms = message.timestamp()
-            record = LogRecord(
-                message.offset(),
-                message.value(),
-                message.key(),
-                None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-                message.headers() or (),
-            )
-            result.setdefault(number, []).append(record)
-        return result
+    def take_over(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """See `Member`: open each state, and read on from where it ends."""
+        starts = {number: self._open(number) for number in partitions}
+        self._share_memory()
+        return starts
 
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Open each new partition at its stored offset. An exception in here would be swallowed by the client."""
-        try:
-            starts = [self._open(partition.partition) for partition in partitions]
-            consumer.incremental_assign(starts)
-        except (AssayError, KafkaException) as error:
-            self._failure = error if isinstance(error, AssayError) else AssayError(f"taking over partitions: {error}")
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Hand partitions over with a state that is as new as what was committed."""
-        for partition in partitions:
-            owned = self._owned.pop(partition.partition, None)
+    def hand_over(self, partitions: Sequence[int]) -> None:
+        """See `Member`: whoever comes next finds a state that is as new as what was committed."""
+        for number in partitions:
+            owned = self._owned.pop(number, None)
             if owned is not None:
                 owned.partition.checkpoint()
                 owned.partition.close()
-        consumer.incremental_unassign(partitions)
         self._share_memory()
 
-    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Someone else may own them already: drop everything, store nothing."""
-        for partition in partitions:
-            owned = self._owned.pop(partition.partition, None)
+    def lose(self, partitions: Sequence[int]) -> None:
+        """See `Member`: drop everything, store nothing."""
+        for number in partitions:
+            owned = self._owned.pop(number, None)
             if owned is not None:
                 owned.partition.close()
         self._share_memory()
 
-    def _open(self, number: int) -> TopicPartition:
-        """Open a partition's state and say from where to read."""
-        place = TopicPartition(self._topic, number)
-        with self._watchdog.guard("asking for committed offsets"):
-            committed = self._consumer.committed([place], timeout=10.0)[0].offset
-            low, high = self._consumer.get_watermark_offsets(place, timeout=10.0)
-        directory = Path(self._config.text("state.directory")) / f"{self._topic}-{number}"
-        partition = Partition(number, RocksStore(directory), self._first_model, self._open_model)
+    def _open(self, number: int) -> int:
+        """Open a partition's state; the offset from which to read."""
+        committed, bounds = self._log.committed(number), self._log.bounds(number)
+        store = self._states.open(number, committed, bounds)
         try:
+            careful_until = self._careful_until.get(number, 0)
+            partition = Partition(number, store, self._first_model, self._open_model, careful_until=careful_until)
             start, publish_from = starting_point(
-                where=f"{self._topic}[{number}]",
-                directory=directory,
+                where=f"{self._targets.source}[{number}]",
+                state=self._states.describe(number),
                 stored=partition.next_offset,
-                committed=None if committed == OFFSET_INVALID else committed,
-                low=low,
-                high=high,
+                committed=committed,
+                bounds=bounds,
+                accept_gap=self._config.flag("engine.accept_gap"),
             )
         except AssayError:
-            partition.close()
+            store.close()
             raise
-        self._owned[number] = _Owned(partition, publish_from)
-        self._share_memory()
+        self._owned[number] = _Owned(partition, store, publish_from)
         _log.info(
-            "partition %d: state at %d, committed %d, log %d to %d", number, partition.next_offset, committed, low, high
+            "partition %d: state at %d, committed %s, log %d to %d", number, partition.next_offset, committed, *bounds
         )
-        return TopicPartition(self._topic, number, start)
+        return start
 
     def _recover(self) -> None:
-        """After an aborted transaction: drop what is in memory and read again from the stored state."""
+        """A batch is not published and what it left in memory is of no use: go back to the stored states."""
         numbers = list(self._owned)
-        for owned in self._owned.values():
-            owned.partition.close()
-        self._owned.clear()
-        for number in numbers:
-            self._consumer.seek(self._open(number))
+        self.lose(numbers)
+        for number, start in self.take_over(numbers).items():
+            self._log.seek(number, start)
 
-    def _checkpoint(self) -> None:
-        for owned in self._owned.values():
+    def checkpoint(self) -> None:
+        """Store every partition as it is; everything folded so far is committed."""
+        for number, owned in self._owned.items():
             owned.partition.checkpoint()
             self.metrics.checkpoints.inc()
+            self._states.checkpointed(number, owned.store)
 
     def _share_memory(self) -> None:
         self.metrics.partitions_owned.set(len(self._owned))
@@ -289,8 +260,8 @@ class Worker:
         degraded = False
         accounts = 0
         for number, owned in self._owned.items():
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), cached=True)
-            self.metrics.lag_records.labels(str(number)).set(max(0, high - owned.partition.next_offset))
+            behind = self._log.end(number) - owned.partition.next_offset
+            self.metrics.lag_records.labels(str(number)).set(max(0, behind))
             accounts += len(owned.partition.engine.accounts)
             degraded |= owned.partition.engine.degraded
             model = owned.partition.engine.model
@@ -298,38 +269,32 @@ class Worker:
         self.metrics.hot_accounts.set(accounts)
         self.metrics.degraded.set(degraded)
 
-    def _unhealthy(self) -> str | None:
-        still_s = time.monotonic() - self._progress_s
+    def unhealthy(self) -> str | None:
+        """Why this process should be restarted, None if it should not."""
+        still_s = self._clock() - self._progress_s
         limit_s = 2 * self._config.number("engine.transaction_timeout_ms") / 1000
         return f"no progress for {still_s:.0f} s" if still_s > limit_s else None
 
-    def _unready(self) -> str | None:
+    def unready(self) -> str | None:
+        """Why it does not judge at the moment, None if it does."""
         owned = dict(self._owned)
         if not owned:
             return "no partition assigned"
         behind = [number for number, one in owned.items() if one.partition.next_offset < one.publish_from]
-        return f"recovering partitions {behind}" if behind else self._unhealthy()
+        return f"recovering partitions {behind}" if behind else self.unhealthy()
 
-    def _consumer_error(self, error: KafkaError, message: Received) -> None:
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise AssayError(
-                f"{self._topic}[{message.partition()}]: the log does not reach back to the offset that the state needs "
-                f"({error.str()}); bring back a newer state directory, or begin anew with another kafka.group"
-            )
-        if error.fatal() or not error.retriable():
-            raise AssayError(f"reading {self._topic}: {error.str()}; start the worker again once that is put right")
-        _log.warning("reading %s: %s", self._topic, error.str())
+    def close(self) -> None:
+        """Let go of everything; what was not checkpointed is folded again by whoever comes next."""
+        try:
+            self._publisher.close()
+        finally:
+            self.lose(list(self._owned))
+            self._log.leave()
+            self._states.close()
 
-    def _close(self) -> None:
-        if self._stopped:
-            return
-        self._stopped = True
-        self._publisher.close()
-        for owned in self._owned.values():
-            owned.partition.close()
-        self._owned.clear()
-        with self._watchdog.guard("leaving the consumer group"):
-            self._consumer.close()
-        if self.http is not None:
-            self.http.stop()
-        self._watchdog.stop()
+
+def _by_partition(received: Sequence[tuple[int, LogRecord]]) -> dict[int, list[LogRecord]]:
+    result: dict[int, list[LogRecord]] = {}
+    for number, record in received:
+        result.setdefault(number, []).append(record)
+    return result

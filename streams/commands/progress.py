@@ -35,3 +35,31 @@ def records_progress(what: str) -> Iterator[Callable[[int, int, int | None], Non
             )
 
         yield update
+
+
+@contextmanager
+def amount_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left; yields ``progress(done, all)`` in any unit."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -38,7 +38,7 @@ def run(
     core, each with its own --slot. `assay config` lists every setting.
     """
     from streams.commands.models import open_models
-    from streams.worker import Worker
+    from streams.kafka_worker import kafka_worker
 
     config = load_config(
         config_path,
@@ -54,9 +54,9 @@ def run(
         },
     )
     first_model, open_model = open_models(config.text("models.first"), Path(config.text("models.directory")))
-    worker = Worker(config, first_model, open_model)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
-    if worker.http is not None:
-        typer.echo(f"metrics and health on port {worker.http.port}", err=True)
-    worker.run()
+    with kafka_worker(config, first_model, open_model) as (worker, server):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.stop())
+        if server is not None:
+            typer.echo(f"metrics and health on port {server.port}", err=True)
+        worker.run()

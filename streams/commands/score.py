@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def score(
-    events: Annotated[Path, typer.Argument(help="Events as JSON lines or .parquet; - reads standard input.")],
+    events: Annotated[
+        Path, typer.Argument(help="Events as JSON lines or .parquet, - reads standard input; or an archived topic.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Verdicts as JSON lines or .parquet; - writes standard output.")],
     labels: Annotated[Path | None, typer.Option("--labels", help="Labels, merged into the log at known_at_ms.")] = None,
     model: Annotated[
@@ -38,7 +40,12 @@ def score(
     stop_after: Annotated[
         int | None, typer.Option("--stop-after", min=1, help="Fold only so many records now.")
     ] = None,
-    partition: Annotated[int, typer.Option("--partition", min=0, help="Partition number in the verdicts.")] = 0,
+    partition: Annotated[
+        int | None,
+        typer.Option(
+            "--partition", min=0, help="Partition number in the verdicts, and which one of an archive.  [default: 0]"
+        ),
+    ] = None,
     batch_events: Annotated[
         int | None, typer.Option("--batch-events", min=1, help="Records per batch; never shows in a result.")
     ] = None,
@@ -53,18 +60,23 @@ def score(
     """Score a file of events: the same engine as the live one, one verdict per judged event.
 
     Records that break the contract go to the dead-letter file with the reason, and the run goes on. With --state the
-    run can be stopped or killed at any moment and started again: every verdict is written once.
+    run can be stopped or killed at any moment and started again: every verdict is written once. From an archive
+    (ARCHIVE/events) the verdicts are those that were published, if the settings are the worker's.
     """
     from streams.commands.models import open_models
     from streams.commands.progress import records_progress
+    from streams.event_files import is_archived_topic
     from streams.score import ScoreRequest
     from streams.score import score as score_file
+    from streams.score_source import partition_of
+    from streams.signature import everybody, trust
 
     settings = load_config(config_path, overrides={"engine.batch_events": batch_events, "models.first": model})
     if dead_letters is None:
         is_stream = str(out) == "-" or (out.exists() and not out.is_file())
         dead_letters = Path("dead-letters.jsonl") if is_stream else out.with_name(f"{out.stem}.dead-letters.jsonl")
     first_model, open_model = open_models(settings.text("models.first"), Path(settings.text("models.directory")))
+    trusted = trust(settings.secret("security.internal_key"), settings.flag("security.trust_internal"))
     request = ScoreRequest(
         events=events,
         out=out,
@@ -73,7 +85,8 @@ def score(
         dead_letters=dead_letters,
         features=features,
         state=state,
-        partition=partition,
+        partition=partition_of(events, partition),
+        trusted=trusted if is_archived_topic(events) else everybody,
         continues=continues,
         stop_after=stop_after,
         batch_events=settings.whole("engine.batch_events"),

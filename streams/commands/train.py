@@ -18,7 +18,8 @@ def train(
         Path, typer.Option("--features", help="Feature rows as served: what `assay score --features` writes (Parquet).")
     ],
     labels: Annotated[
-        Path, typer.Option("--labels", help="Labels, JSON lines or Parquet; later ones replace earlier.")
+        Path,
+        typer.Option("--labels", help="Labels, JSON lines, Parquet or an archived topic; later ones replace earlier."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Directory to make for the model; it must not exist yet.")],
     until: Annotated[

@@ -81,3 +81,14 @@ def test_two_redacted_records_can_be_told_apart_only_with_the_key() -> None:
     values = [published([LogRecord(7, value, b"a1")])[0].value for value in (first, first, second)]
     assert values[0] == values[1]
     assert values[0] != values[2]
+
+
+def test_a_record_that_is_refused_again_carries_one_address_and_one_reason() -> None:
+    """Its headers still have the first refusal when it comes back; tools read the first of a name, others the last."""
+    (first,) = published([LogRecord(7, b"rubbish", b"a1", None, [("theirs", b"1")])])
+    back = [*(first.headers or []), ("assay-redrive-count", b"1")]
+    (second,) = published([LogRecord(90, b"rubbish", b"a1", None, back)])
+    names = [name for name, _ in second.headers or []]
+    assert len(names) == len(set(names))
+    assert dict(second.headers or [])["__connect.errors.offset"] == b"90"
+    assert names[:2] == ["theirs", "assay-redrive-count"]

@@ -1,23 +1,22 @@
 """A table of all the ways in which state, group and log can stand to each other."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import AssayError
+from streams.history import Bounds
 from streams.starting_point import starting_point
 
 
-def start(stored: int, committed: int | None, low: int, high: int) -> tuple[int, int]:
+def start(stored: int, committed: int | None, low: int, high: int, accept_gap: bool = False) -> tuple[int, int]:
     return starting_point(
         where="fraud.events[3]",
-        directory=Path("state/fraud.events-3"),
+        state="the state in state/fraud.events-3",
         stored=stored,
         committed=committed,
-        low=low,
-        high=high,
+        bounds=Bounds(low, high),
+        accept_gap=accept_gap,
     )
 
 
@@ -31,7 +30,6 @@ def start(stored: int, committed: int | None, low: int, high: int) -> tuple[int,
         (50, 70, 0, 90, (50, 70)),  # killed after a commit: fold again, publish nothing twice
         (0, 70, 0, 90, (0, 70)),  # the state is gone, the log is whole: fold all of it again
         (50, 70, 50, 90, (50, 70)),  # the log begins exactly where the state ends
-        (50, 50, 60, 90, (60, 50)),  # nothing of the state's past is missing, the log goes on later
         (90, 90, 0, 90, (90, 90)),  # everything is judged
         (0, 90, 0, 90, (0, 90)),
     ],
@@ -51,6 +49,7 @@ def test_numbers_that_fit(stored: int, committed: int | None, low: int, high: in
         (50, 70, 60, 90, "the records between are gone"),
         (0, 70, 10, 90, "the records between are gone"),
         (0, 70, 70, 90, "the records between are gone"),
+        (50, 50, 60, 90, "dropped unjudged"),
     ],
 )
 def test_numbers_that_do_not_fit_are_refused_with_what_to_do(
@@ -59,7 +58,6 @@ def test_numbers_that_do_not_fit_are_refused_with_what_to_do(
     with pytest.raises(AssayError, match=told) as refused:
         start(stored, committed, low, high)
     assert "fraud.events[3]" in str(refused.value)
-    assert "state/fraud.events-3" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -80,8 +78,15 @@ def test_whatever_is_accepted_loses_nothing_and_doubles_nothing(
     assert low <= read_from, "what the log no longer has cannot be read"
     assert stored <= read_from, "what the state holds is not folded twice"
     assert publish_from == (low if committed is None else committed), "what was published is not published again"
-    folded_until, published_until = max(stored, low), publish_from
-    assert read_from == folded_until
+    published_until = publish_from
+    assert read_from == max(stored, low)
     assert published_until <= low + length, "what comes into the log from now on is published"
     if stored < low:
         assert published_until <= max(stored, low), "no published record is missing from the state"
+    assert committed is None or committed >= low, "no record was dropped before it was judged"
+
+
+def test_a_gap_is_accepted_only_when_asked_for() -> None:
+    assert start(50, 50, 60, 90, accept_gap=True) == (60, 50)
+    with pytest.raises(AssayError, match="records between are gone"):  # windows would be wrong, whatever was accepted
+        start(40, 50, 60, 90, accept_gap=True)

@@ -1,0 +1,170 @@
+"""Why a verdict changed: the amount at stake, the score at which the decision turns, the features that moved it."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from features.decode import decode
+from features.errors import AssayError, InvalidRecord
+from features.events import Label, Marker
+from features.records import Verdict
+from models.decision import OUTCOMES
+from models.policy import Policy
+from models.thresholds import threshold
+from streams.diff_labels import UNLABELLED, Attacks
+from streams.intake import columns_of, rate_missing
+from streams.log import LogRecord
+from streams.model_in_force import ModelInForce
+from streams.partition import OpenModel
+from streams.verdict_diff import ChangedVerdict, Judgement, Moved, Pair, Side, change_of
+
+MOST_MOVED = 3
+"""Features told per changed verdict."""
+
+_decode_verdict = msgspec.json.Decoder(Verdict).decode
+
+
+class KnownModels:
+    """Models and policies as verdicts name them, opened when one first asks.
+
+    Args:
+        open_model: opens a model by the first digits of its id.
+        models: given on the command line, so that no store needs to have them.
+        policies: given on the command line.
+    """
+
+    def __init__(
+        self, open_model: OpenModel, models: Iterable[ModelInForce] = (), policies: Iterable[Policy] = ()
+    ) -> None:
+        self._open_model = open_model
+        self._models: dict[str, ModelInForce | None] = {model.id[:16]: model for model in models}
+        self._policies = {policy.policy_id: policy for policy in policies}
+
+    def model(self, verdict: Verdict) -> ModelInForce | None:
+        """The model that gave a verdict; None if it cannot be opened any more."""
+        if verdict.model not in self._models:
+            try:
+                self._models[verdict.model] = self._open_model(verdict.model)
+            except AssayError:
+                self._models[verdict.model] = None
+        return self._models[verdict.model]
+
+    def policy(self, verdict: Verdict) -> Policy | None:
+        """The policy that a verdict follows; None if it is not known."""
+        if verdict.policy in self._policies:
+            return self._policies[verdict.policy]
+        model = self.model(verdict)
+        return model.policy if model is not None and model.artefact.policy_id[:16] == verdict.policy else None
+
+
+class Causes:
+    """Explains changed verdicts.
+
+    Args:
+        models: that the verdicts name.
+    """
+
+    def __init__(self, models: KnownModels) -> None:
+        self._models = models
+
+    def changed(self, pair: Pair, record: LogRecord | None, partition: int, attacks: Attacks) -> ChangedVerdict:
+        """What changed, and why.
+
+        Args:
+            pair: two sides that are not equal.
+            record: the event; None if the log does not hold it.
+            partition: of the log.
+            attacks: what events turned out to be.
+        """
+        before = None if pair.before is None else _decode_verdict(pair.before.value)
+        after = None if pair.after is None else _decode_verdict(pair.after.value)
+        known = after or before
+        assert known is not None, "a pair has a side"
+        change = change_of(before, after)
+        stronger = None
+        moved: list[Moved] = []
+        if before is not None and after is not None and change == "decision":
+            stronger = max(before.decision, after.decision, key=OUTCOMES.index)
+            moved = self._moved(before, after, pair)
+        stakes = [(verdict, self._stake(verdict, record)) for verdict in (before, after)]
+        amounts = [stake[0] for _, stake in stakes if stake is not None]
+        sides = [None if verdict is None else self._side(verdict, stake, stronger) for verdict, stake in stakes]
+        return ChangedVerdict(
+            event_id=known.event_id,
+            account_id=known.account_id,
+            time_ms=known.time_ms,
+            partition=partition,
+            offset=known.at.offset,
+            change=change,
+            attack=attacks.get(known.event_id, UNLABELLED),
+            amount_minor=amounts[-1] if amounts else None,
+            before=sides[0],
+            after=sides[1],
+            moved=moved,
+        )
+
+    def _side(self, verdict: Verdict, stake: tuple[int, int] | None, stronger: str | None) -> Side:
+        policy = self._models.policy(verdict)
+        turns_at = None
+        if stronger is not None and stake is not None and policy is not None:
+            turns_at = threshold(policy, stronger, *stake)
+        return Side(
+            decision=verdict.decision,
+            score=verdict.score,
+            expected_loss_minor=verdict.expected_loss_minor,
+            threshold=None if turns_at is None else round(turns_at, 6),
+            model=verdict.model,
+            policy=verdict.policy,
+        )
+
+    def _stake(self, verdict: Verdict | None, record: LogRecord | None) -> tuple[int, int] | None:
+        """Amount in the base currency at the rates of the verdict's model, and the kind of the event."""
+        model = None if verdict is None else self._models.model(verdict)
+        if model is None or record is None:
+            return None
+        event = decode(record.value, key=record.key, timestamp_ms=record.timestamp_ms)
+        if isinstance(event, InvalidRecord | Label | Marker) or rate_missing(event, model.rates) is not None:
+            return None
+        columns, _ = columns_of([event], [record], model.rates)
+        return int(columns["amount_minor"][0]), int(columns["kind"][0])
+
+    def _moved(self, before: Verdict, after: Verdict, pair: Pair) -> list[Moved]:
+        """Computed from the features where both models are known, else from the reasons that the verdicts give."""
+        assert pair.before is not None
+        assert pair.after is not None
+        shares = [self._shares(before, pair.before, pair.after), self._shares(after, pair.after, pair.before)]
+        if shares[0] is not None and shares[1] is not None:
+            return moved(shares[0], shares[1])
+        return moved(_told(before), _told(after))
+
+    def _shares(self, verdict: Verdict, own: Judgement, other: Judgement) -> dict[str, float] | None:
+        """Log-odds per feature. Both sides fold one log, so where one has no features the other's are the same."""
+        model = self._models.model(verdict)
+        if model is None:
+            return None
+        for features, feature_set in ((own.features, own.feature_set), (other.features, other.feature_set)):
+            if features is not None and feature_set == model.feature_set.hash:
+                values = model.scorer.contributions(features[None, :]).values[0]
+                return dict(zip(model.feature_set.names, values.tolist(), strict=True))
+        return None
+
+
+def moved(before: Mapping[str, float], after: Mapping[str, float]) -> list[Moved]:
+    """The features whose shares differ most, strongest first; to 6 significant digits.
+
+    >>> moved({"a": 1.0, "b": 0.5}, {"a": 1.0, "b": 0.25, "c": -2.0})
+    [Moved(feature='c', before=0.0, after=-2.0), Moved(feature='b', before=0.5, after=0.25)]
+    """
+    names = dict.fromkeys([*before, *after])
+    differences = [(name, _digits(before.get(name, 0.0)), _digits(after.get(name, 0.0))) for name in names]
+    strongest = sorted(differences, key=lambda item: -abs(item[2] - item[1]))[:MOST_MOVED]
+    return [Moved(*item) for item in strongest if item[1] != item[2]]
+
+
+def _told(verdict: Verdict) -> dict[str, float]:
+    """Log-odds per feature as far as the reasons of a verdict tell."""
+    return {reason.feature: reason.contribution for reason in verdict.reasons if reason.feature is not None}
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.6g}")

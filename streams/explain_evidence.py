@@ -1,0 +1,338 @@
+"""One feature of one event, proved: its definition, exactly the events that it counted, and the number made of them.
+
+The number is computed here in plain Python from that list and compared with the one that was served, which came out of
+the compiled kernel.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from features import measures as m
+from features.columns import APPLICATION, DECLINED, FAILED, LOGIN, PAYMENT, PROFILE_CHANGE
+from features.errors import AssayError, InvalidRecord
+from features.events import Marker
+from features.feature import DEVIATIONS, DIRECT, RATIO, Feature
+from features.folded import Folded
+from features.packing import unpack
+from features.windows import WINDOW_NAMES, WINDOWS_MS
+from streams.account_view import PastEvent, past_events
+from streams.explain import Witnessed
+from streams.intake import columns_of
+
+TOLERANCE = 1e-6
+"""Relative: features are served in single precision, and sums of squares differ in their last bits."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure that the feature is made of.
+
+    Attributes:
+        what: the measure in words.
+        window: which window it reads; null if it reads none.
+        value: computed here from `events`; null if it is not known (no value), or if it is not computed here.
+        events: the events that count, by time.
+        note: why `value` is not computed here; empty if it is.
+    """
+
+    what: str
+    window: str | None
+    value: float | None
+    events: list[PastEvent]
+    note: str
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature and what it was made of.
+
+    Attributes:
+        feature: its name.
+        definition: what it is.
+        unit: of the number.
+        formula: how the parts make the feature.
+        parts: in the order of the formula.
+        served: what the model saw; null if it was not known.
+        recomputed: the formula over the parts; null if it is not known, or a part is not computed here.
+        agrees: whether both are the same (to one part in a million); null if a part is not computed here.
+    """
+
+    feature: str
+    definition: str
+    unit: str
+    formula: str
+    parts: list[Part]
+    served: float | None
+    recomputed: float | None
+    agrees: bool | None
+
+
+def evidence(seen: Witnessed, name: str) -> Evidence:
+    """What made feature `name` of a judged event.
+
+    Raises:
+        AssayError: there is no such feature, or the record was not judged.
+    """
+    feature_set = seen.model.feature_set
+    if name not in feature_set.index:
+        raise AssayError(f"{name!r} is no feature of the set in force; docs/features.md lists them")
+    if not seen.output.judged or isinstance(seen.event, InvalidRecord | Marker):
+        raise AssayError(
+            f"offset {seen.record.offset} was not judged, so it has no features; explain it without --feature"
+        )
+    feature = feature_set.features[feature_set.index[name]]
+    served = float(seen.output.judged[0].features[0, feature_set.index[name]])
+    rows, _ = columns_of([seen.event], [seen.record], seen.model.rates)
+    past = _Past.of(rows[0], seen.event.account_id, seen.before)
+    measured = feature.measured
+    places = {DIRECT: [measured.first], RATIO: [measured.first, measured.second]}.get(
+        measured.operation, [measured.first, measured.second, measured.third]
+    )
+    parts = [_part(past, place) for place in places]
+    is_open = any(part.note for part in parts)
+    recomputed = math.nan if is_open else _combined(feature, [_number(part.value) for part in parts])
+    return Evidence(
+        feature=name,
+        definition=feature.definition,
+        unit=feature.unit,
+        formula=_formula(feature),
+        parts=parts,
+        served=_known(served),
+        recomputed=_known(recomputed),
+        agrees=None if is_open else _same(served, recomputed),
+    )
+
+
+class _Past(NamedTuple):
+    """The event as a row, and its account's history up to the event's own time, by time."""
+
+    event: Any
+    rows: list[Any]
+    shown: list[PastEvent]
+    folded: Folded | None
+
+    @classmethod
+    def of(cls, event: Any, account_id: str, packed: bytes | None) -> "_Past":
+        if packed is None:
+            return cls(event, [], [], None)
+        account = unpack(account_id, packed)
+        counted = account.events[account.events["time_ms"] <= event["time_ms"]]
+        return cls(event, list(counted), past_events(counted), account.folded)
+
+    def reaches_what_was_folded(self, begin_ms: int | None) -> bool:
+        """Whether events that are only in tiles may count after `begin_ms`; None is the beginning of all time."""
+        if self.folded is None:
+            return False
+        return begin_ms is None or bool(self.folded.summaries[0]["until_ms"] > begin_ms)
+
+
+class _Statistic(NamedTuple):
+    """How a measure over a window is made: which events count, and what is done with them."""
+
+    what: str
+    counts: Callable[[Any], bool]
+    number: Callable[[Sequence[Any]], float]
+
+
+def _amounts(rows: Sequence[Any]) -> list[int]:
+    return [int(row["amount_minor"]) for row in rows]
+
+
+def _is(kind: int, mark: int = 0) -> Callable[[Any], bool]:
+    return lambda row: bool(row["kind"] == kind and (row["marks"] & mark) == mark)
+
+
+def _brings(entity: str) -> Callable[[Any], bool]:
+    return lambda row: bool(row[entity] != 0)
+
+
+def _distinct(entity: str) -> Callable[[Sequence[Any]], float]:
+    return lambda rows: float(len({int(row[entity]) for row in rows}))
+
+
+def _count(rows: Sequence[Any]) -> float:
+    return float(len(rows))
+
+
+def _sum(rows: Sequence[Any]) -> float:
+    return float(sum(_amounts(rows)))
+
+
+def _mean(rows: Sequence[Any]) -> float:
+    return sum(_amounts(rows)) / len(rows) if rows else math.nan
+
+
+def _deviation(rows: Sequence[Any]) -> float:
+    return statistics.stdev(_amounts(rows)) if len(rows) > 1 else math.nan
+
+
+def _least(rows: Sequence[Any]) -> float:
+    return float(min(_amounts(rows), default=math.nan))
+
+
+def _most(rows: Sequence[Any]) -> float:
+    return float(max(_amounts(rows), default=math.nan))
+
+
+_ENTITIES = ("merchant", "device", "ip", "country", "beneficiary")
+_WINDOWED = {
+    m.COUNT: _Statistic("number of payments", _is(PAYMENT), _count),
+    m.SUM: _Statistic("sum of payment amounts", _is(PAYMENT), _sum),
+    m.MEAN: _Statistic("mean payment amount", _is(PAYMENT), _mean),
+    m.STD: _Statistic("sample standard deviation of payment amounts", _is(PAYMENT), _deviation),
+    m.MIN: _Statistic("smallest payment amount", _is(PAYMENT), _least),
+    m.MAX: _Statistic("largest payment amount", _is(PAYMENT), _most),
+    m.DECLINES: _Statistic("number of declined payments", _is(PAYMENT, DECLINED), _count),
+    m.LOGINS: _Statistic("number of logins", _is(LOGIN), _count),
+    m.FAILED_LOGINS: _Statistic("number of failed logins", _is(LOGIN, FAILED), _count),
+    m.PROFILE_CHANGES: _Statistic("number of profile changes", _is(PROFILE_CHANGE), _count),
+} | {
+    m.MERCHANTS + place: _Statistic(f"distinct values of {entity}", _brings(entity), _distinct(entity))
+    for place, entity in enumerate(_ENTITIES)
+}
+_LIFETIME = {
+    m.LIFETIME_COUNT: _Statistic("payments in the whole past", _is(PAYMENT), _count),
+    m.LIFETIME_MEAN: _Statistic("mean payment amount of the whole past", _is(PAYMENT), _mean),
+    m.LIFETIME_STD: _Statistic("standard deviation of the amounts of the whole past", _is(PAYMENT), _deviation),
+    m.LIFETIME_EVENTS: _Statistic("events of every kind in the whole past", lambda _: True, _count),
+}
+_SINCE = {
+    m.SINCE_PAYMENT: ("seconds since the latest payment", _is(PAYMENT)),
+    m.SINCE_LOGIN: ("seconds since the latest login", _is(LOGIN)),
+    m.SINCE_FAILED_LOGIN: ("seconds since the latest failed login", _is(LOGIN, FAILED)),
+    m.SINCE_PROFILE_CHANGE: ("seconds since the latest profile change", _is(PROFILE_CHANGE)),
+}
+_NEW = {m.NEW_MERCHANT + place: entity for place, entity in enumerate(_ENTITIES)}
+_ITSELF: dict[int, tuple[str, Callable[[Any], float]]] = {
+    m.AMOUNT: ("amount of the event itself", lambda row: _own_amount(row)),
+    m.IS_PAYMENT: ("whether the event is a payment", lambda row: float(row["kind"] == PAYMENT)),
+    m.IS_LOGIN: ("whether the event is a login", lambda row: float(row["kind"] == LOGIN)),
+    m.IS_APPLICATION: ("whether the event is an application", lambda row: float(row["kind"] == APPLICATION)),
+    m.METHOD: ("method of the event itself", lambda row: float(row["context"] & 15) or math.nan),
+    m.CHANNEL: ("channel of the event itself", lambda row: float(row["context"] >> 4) or math.nan),
+}
+_ELSEWHERE = {
+    m.LOCAL_HOUR: "hour of the day where the event happened",
+    m.LOCAL_WEEKDAY: "day of the week where the event happened",
+    m.DISTANCE_KM: "distance from the latest position",
+    m.SPEED_KMH: "speed from the latest position",
+}
+_FOLDED = "part of the past was folded into tiles: the events below are only those still kept one by one"
+
+
+def _part(past: _Past, place: int) -> Part:
+    """The measure at `place` of the vector of measures, from the history."""
+    if place < m.N_WINDOWED * m.N_WINDOWS:
+        window = WINDOW_NAMES[place % m.N_WINDOWS]
+        return _over(past, _WINDOWED[place // m.N_WINDOWS], window)
+    if place in _LIFETIME:
+        return _over(past, _LIFETIME[place], None)
+    if place in _SINCE:
+        what, counts = _SINCE[place]
+        return _since(past, what, [row for row in range(len(past.rows)) if counts(past.rows[row])][-1:])
+    if place == m.SINCE_FIRST:
+        return _since(past, "seconds since the first event", [0] if past.rows else [])
+    if place == m.SINCE_NEW_DEVICE:
+        return _since(past, "seconds since the latest introduction of a device", _introduction(past))
+    if place in _NEW:
+        return _novelty(past, _NEW[place])
+    if place in _ITSELF:
+        what, number = _ITSELF[place]
+        return Part(what=what, window=None, value=_known(number(past.event)), events=[], note="")
+    placed = [row for row, event in enumerate(past.rows) if not math.isnan(event["latitude"] + event["longitude"])]
+    is_travel = place in (m.DISTANCE_KM, m.SPEED_KMH)
+    events = [past.shown[row] for row in placed[-1:]] if is_travel else []
+    return Part(what=_ELSEWHERE[place], window=None, value=None, events=events, note="not computed again here")
+
+
+def _over(past: _Past, statistic: _Statistic, window: str | None) -> Part:
+    """A statistic over a window (t - W, t], or over everything up to t."""
+    begin_ms = None if window is None else int(past.event["time_ms"]) - WINDOWS_MS[window]
+    chosen = [
+        place
+        for place, row in enumerate(past.rows)
+        if (begin_ms is None or row["time_ms"] > begin_ms) and statistic.counts(row)
+    ]
+    is_folded = past.reaches_what_was_folded(begin_ms)
+    value = math.nan if is_folded else statistic.number([past.rows[place] for place in chosen])
+    return Part(
+        what=statistic.what,
+        window=window,
+        value=_known(value),
+        events=[past.shown[place] for place in chosen],
+        note=_FOLDED if is_folded else "",
+    )
+
+
+def _since(past: _Past, what: str, chosen: Sequence[int]) -> Part:
+    """Seconds from the one event at `chosen` to this one; not known if there is none."""
+    value = (int(past.event["time_ms"]) - int(past.rows[chosen[0]]["time_ms"])) / 1_000 if chosen else math.nan
+    note = _FOLDED if past.reaches_what_was_folded(None) else ""
+    return Part(
+        what=what,
+        window=None,
+        value=None if note else _known(value),
+        events=[past.shown[place] for place in chosen],
+        note=note,
+    )
+
+
+def _introduction(past: _Past) -> list[int]:
+    """The event that brought a device not seen before, the latest such."""
+    seen: set[int] = set()
+    brought = []
+    for place, row in enumerate(past.rows):
+        device = int(row["device"])
+        if device and device not in seen:
+            seen.add(device)
+            brought.append(place)
+    return brought[-1:]
+
+
+def _novelty(past: _Past, entity: str) -> Part:
+    """1 if nothing in the past holds the event's entity; the events that do are listed."""
+    own = int(past.event[entity])
+    holding = [past.shown[place] for place, row in enumerate(past.rows) if own and int(row[entity]) == own]
+    note = _FOLDED if own and not holding and past.reaches_what_was_folded(None) else ""
+    value = math.nan if own == 0 or note else float(not holding)
+    return Part(
+        what=f"whether {entity} is new to the account", window=None, value=_known(value), events=holding, note=note
+    )
+
+
+def _own_amount(row: Any) -> float:
+    has_amount = row["kind"] == PAYMENT or (row["kind"] == APPLICATION and row["amount_minor"] > 0)
+    return float(row["amount_minor"]) if has_amount else math.nan
+
+
+def _combined(feature: Feature, numbers: Sequence[float]) -> float:
+    measured = feature.measured
+    if measured.operation == RATIO:
+        return measured.scale * numbers[0] / numbers[1] if numbers[1] else math.nan
+    if measured.operation == DEVIATIONS:
+        return (numbers[0] - numbers[1]) / numbers[2] if numbers[2] else math.nan
+    return numbers[0]
+
+
+def _formula(feature: Feature) -> str:
+    measured = feature.measured
+    if measured.operation == RATIO:
+        return "first / second" if measured.scale == 1.0 else f"{measured.scale:g} * first / second"
+    return "(first - second) / third" if measured.operation == DEVIATIONS else "first"
+
+
+def _same(served: float, recomputed: float) -> bool:
+    if math.isnan(served) or math.isnan(recomputed):
+        return math.isnan(served) and math.isnan(recomputed)
+    return math.isclose(served, float(np.float32(recomputed)), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

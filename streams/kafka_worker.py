@@ -1,0 +1,70 @@
+"""A worker on Kafka and RocksDB: the real ports behind `streams/worker.py`, put together from the settings."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from streams.config import Config
+from streams.http_server import HttpServer
+from streams.kafka_clients import FirstError, check_topics, consumer_settings, producer_settings
+from streams.kafka_log import KafkaLog
+from streams.model_in_force import ModelInForce
+from streams.outbound import targets_of
+from streams.partition import OpenModel
+from streams.publisher import make_publisher
+from streams.state_keeper import DiskStates
+from streams.warm_up import warm_up
+from streams.watchdog import Watchdog
+from streams.worker import Worker
+
+SPOOL = ".snapshots"
+"""Directory below that of the states where snapshots wait for their upload."""
+
+
+@contextmanager
+def kafka_worker(
+    config: Config, first_model: ModelInForce, open_model: OpenModel
+) -> Iterator[tuple[Worker, HttpServer | None]]:
+    """A worker that is ready to run, and its HTTP server if one is asked for.
+
+    Raises:
+        AssayError: the broker is not there, refuses us, or topics are missing.
+    """
+    targets = targets_of(config.text("topics.prefix"))
+    check_topics(config, targets.source, targets[:3])
+    warm_up(first_model)
+    watchdog = Watchdog(config.number("engine.transaction_timeout_ms") / 1000)
+    fatal = FirstError()
+    log = KafkaLog(consumer_settings(config, fatal), targets.source, fatal, watchdog)
+    publisher = make_publisher(
+        producer_settings(config, fatal),
+        f"{config.text('kafka.group')}-{config.text('kafka.slot')}",
+        log,
+        watchdog,
+        exactly_once=config.text("engine.delivery") == "exactly_once",
+    )
+    worker = Worker(config, first_model, open_model, log, publisher, _states(config, targets.source), time.monotonic)
+    server: HttpServer | None = None
+    try:
+        if config.whole("http.port") >= 0:
+            address, port = config.text("http.address"), config.whole("http.port")
+            server = HttpServer(address, port, worker.metrics.registry, worker.unhealthy, worker.unready)
+        yield worker, server
+    finally:
+        if server is not None:
+            server.stop()
+        watchdog.stop()
+
+
+def _states(config: Config, topic: str) -> DiskStates:
+    directory = Path(config.text("state.directory"))
+    url = config.text("snapshots.url")
+    if not url:
+        return DiskStates(directory, topic)
+    from streams.snapshots import SnapshotStore  # fsspec takes a moment, and only this needs it
+    from streams.snapshotter import Snapshotter
+
+    store = SnapshotStore(url, topic)
+    every_s, keep = config.number("snapshots.every_seconds"), config.whole("snapshots.keep")
+    return DiskStates(directory, topic, store, Snapshotter(store, every_s, keep, directory / SPOOL))

@@ -1,0 +1,128 @@
+"""Workers in milliseconds: a process that has imported everything and loaded every kernel forks one whenever asked.
+
+A fresh `assay run` spends about two seconds on imports before it does anything; a hundred kills would be minutes of
+waiting. The forked child is a process like any other: it makes its own Kafka clients, opens its own files, and dies of
+kill -9 just the same. The server never makes a client, a store or a thread, so there is nothing in it that a fork could
+tear. One JSON line asks, one answers; when the asking end closes, whoever still runs is killed.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+ROOT = Path(__file__).absolute().parents[2]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Libraries for linear algebra start their threads when they are imported; a fork would lose them."""
+
+
+class ForkServer:
+    """The asking end.
+
+    Args:
+        model: directory of a model; its kernels are compiled or loaded before the first fork.
+    """
+
+    def __init__(self, model: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.fork_server", str(model)],
+            cwd=ROOT,
+            env={**os.environ, **ONE_THREAD},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self, environment: Mapping[str, str], log: Path) -> int:
+        """Start `assay run` with these environment variables, its output added to `log`; returns its pid."""
+        return int(self._ask({"environment": dict(environment), "log": str(log)}))
+
+    def poll(self, pid: int) -> int | None:
+        """Exit code of a worker, minus the signal that ended it; None while it runs. Ask no more after a code."""
+        code: int | None = self._ask({"poll": pid})
+        return code
+
+    def close(self) -> None:
+        """Kill what still runs, end the server."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+
+    def _ask(self, question: dict[str, Any]) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        answer = self._process.stdout.readline()
+        assert answer, "the fork server has ended"
+        return json.loads(answer)
+
+
+def serve(model: Path, questions: IO[str], answers: IO[str]) -> None:
+    """The answering end: load, then answer until the questions end."""
+    import streams.worker  # noqa: F401 - everything that `assay run` imports
+    from streams.model_in_force import open_model
+    from streams.warm_up import warm_up
+
+    warm_up(open_model(model))
+    if sys.platform == "linux":
+        assert len(os.listdir("/proc/self/task")) == 1, "a fork would lose the other threads"
+    running: set[int] = set()
+    for line in questions:
+        question = json.loads(line)
+        if "poll" in question:
+            pid, status = os.waitpid(question["poll"], os.WNOHANG)
+            running.discard(pid)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+        else:
+            answer = os.fork()
+            if answer == 0:
+                _become_worker(question["environment"], Path(question["log"]))
+            running.add(answer)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _become_worker(environment: Mapping[str, str], log: Path) -> None:
+    """Run `assay run` and end this process, whatever happens: it must never answer in the place of its parent."""
+    code = 1
+    try:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for target, source in ((0, nothing), (1, output), (2, output)):
+            os.dup2(source, target)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv = ["assay", "run"]
+        from streams.cli import main
+
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), sys.stdin, sys.stdout)

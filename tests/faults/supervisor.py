@@ -1,0 +1,163 @@
+"""Workers kept running: whoever ends by itself is started again, as systemd would, and it is written down why it ended."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.faults.fork_server import ForkServer
+from tests.streams.workers import ASSAY
+
+TAKES_OVER = re.compile(r"partition (\d+): state at (\d+), committed (\d+|None)")
+"""A worker says this of each partition that it opens."""
+WATCHDOG = "the worker leaves and recovers"
+END_S = 60.0
+"""Longer than any orderly end, the watchdog's included."""
+_POLL_S = 0.02
+
+
+class TakeOver(NamedTuple):
+    """A partition as a worker found it."""
+
+    partition: int
+    stored: int
+    committed: int | None
+
+    @property
+    def folds_again(self) -> bool:
+        """Whether the state was behind what was published."""
+        return self.committed is not None and self.stored < self.committed
+
+
+class Run:
+    """One life of a worker, from its start to its end.
+
+    Args:
+        environment: its settings.
+        log: what it says; a file of its own.
+        fork_server: forks it; None: a fresh process.
+    """
+
+    def __init__(self, environment: Mapping[str, str], log: Path, fork_server: ForkServer | None) -> None:
+        self.log = log
+        self.started_s = time.monotonic()
+        self.code: int | None = None
+        self._fork_server = fork_server
+        self._process: subprocess.Popen[bytes] | None = None
+        if fork_server is not None:
+            self.pid = fork_server.start(environment, log)
+        else:
+            with log.open("ab") as file:
+                self._process = subprocess.Popen([ASSAY, "run"], env=dict(environment), stdout=file, stderr=file)
+            self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        """Exit code, minus the signal that ended it; None while it runs."""
+        if self.code is None:
+            if self._process is not None:
+                self.code = self._process.poll()
+            elif self._fork_server is not None:
+                self.code = self._fork_server.poll(self.pid)
+        return self.code
+
+    def send(self, how: signal.Signals) -> None:
+        """A signal, if it still runs."""
+        if self.poll() is None:
+            self._send(how)
+
+    def wait(self, limit_s: float = END_S) -> int:
+        """Exit code, once it has one."""
+        deadline_s = time.monotonic() + limit_s
+        while (code := self.poll()) is None:
+            assert time.monotonic() < deadline_s, f"it did not end within {limit_s:g} s:\n{self.said()}"
+            time.sleep(_POLL_S)
+        return code
+
+    def said(self) -> str:
+        """Everything it wrote so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def take_overs(self) -> list[TakeOver]:
+        """Partitions that it opened, in order."""
+        return [
+            TakeOver(int(partition), int(stored), None if committed == "None" else int(committed))
+            for partition, stored, committed in TAKES_OVER.findall(self.said())
+        ]
+
+    def last_words(self) -> str:
+        """Why it ended by itself, with numbers and paths taken out, so that equal reasons can be counted."""
+        said = self.said()
+        if WATCHDOG in said:
+            return "watchdog"
+        lines = said.splitlines()
+        line = next((line for line in reversed(lines) if line.startswith("assay: ")), lines[-1] if lines else "nothing")
+        return re.sub(r"\S*/\S*|\d+", "#", line)[:160]
+
+    def _send(self, how: signal.Signals) -> None:
+        os.kill(self.pid, how)  # it cannot be another's pid: nobody has collected its exit code
+
+
+class Supervisor:
+    """Slots, each with at most one run at a time.
+
+    Args:
+        fork_server: forks workers; None: every start is a fresh process.
+        directory: where they log.
+        settings: environment of each slot, by its name.
+    """
+
+    def __init__(self, fork_server: ForkServer | None, directory: Path, settings: Mapping[str, Mapping[str, str]]) -> None:
+        self.settings = dict(settings)
+        self.running: dict[str, Run] = {}
+        self.runs: list[Run] = []
+        self.ended_by_themselves: Counter[str] = Counter()
+        self._fork_server = fork_server
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def start(self, slot: str, *, fresh: bool = False) -> Run:
+        """Start a slot that does not run; `fresh`: as a new process, not forked."""
+        assert slot not in self.running
+        log = self._directory / f"{slot}.{len(self.runs)}.log"
+        run = Run(self.settings[slot], log, None if fresh else self._fork_server)
+        self.running[slot] = run
+        self.runs.append(run)
+        return run
+
+    def end(self, slot: str, how: signal.Signals) -> Run:
+        """Send a signal that ends a slot, and wait for that; what it ended with is in the run."""
+        run = self.running.pop(slot)
+        if run.poll() is not None:
+            self.ended_by_themselves[run.last_words()] += 1
+        run.send(how)
+        run.wait()
+        return run
+
+    def tend(self) -> None:
+        """Start again whoever has ended by itself."""
+        for slot, run in list(self.running.items()):
+            if run.poll() is not None:
+                self.ended_by_themselves[run.last_words()] += 1
+                del self.running[slot]
+                self.start(slot)
+
+    def stop(self) -> list[int]:
+        """End everybody in an orderly way; exit codes."""
+        for run in self.running.values():
+            run.send(signal.SIGTERM)
+        codes = [run.wait() for run in self.running.values()]
+        self.running.clear()
+        return codes
+
+    def kill(self) -> None:
+        """End everybody at once; for the end of a test that failed."""
+        for run in self.running.values():
+            run.send(signal.SIGCONT)
+            run.send(signal.SIGKILL)
+            run.wait()
+        self.running.clear()

@@ -1,0 +1,141 @@
+"""What flows through the simulated world, and what has to come of it: an undisturbed fold of the same log."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from features.catalogue import FEATURES
+from features.errors import AssayError
+from features.store import MemoryStore
+from models.attribution import Contributions
+from models.scorer import Scorer
+from streams.log import LogRecord
+from streams.model_in_force import ModelInForce
+from streams.partition import Partition
+from streams.signature import everybody
+from tests.streams.logs import START_MS, mixed_log, payment
+from tests.streams.small_model import small_model
+
+POISON_MINOR = 1 << 22
+"""An amount at which the scorer of the world breaks: the mistake of ours that no test foresaw."""
+_AMOUNT = FEATURES.index["account_amount_minor"]
+_UNKNOWN_MODEL = "f" * 64
+
+
+class Upstream(NamedTuple):
+    """A record on its way into the events log."""
+
+    partition: int
+    key: bytes | None
+    value: bytes
+    timestamp_ms: int
+
+
+class Dead(NamedTuple):
+    """What the checker wants to see of a dead letter."""
+
+    offset: int
+    code: str
+    value: bytes | None
+
+
+class Expected(NamedTuple):
+    """What one partition has to publish, in this order."""
+
+    verdicts: list[bytes]
+    outcomes: list[bytes]
+    dead: list[Dead]
+
+
+class _FragileScorer:
+    """A scorer that a certain amount breaks."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+
+    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        if (rows[:, _AMOUNT] == POISON_MINOR).any():
+            raise ZeroDivisionError("poison")
+        return self._scorer.score(rows)
+
+    def contributions(self, rows: NDArray[np.float32]) -> Contributions:
+        return self._scorer.contributions(rows)
+
+
+@cache
+def fragile_model(seed: int) -> ModelInForce:
+    """The small model of a seed, with a scorer that poison breaks."""
+    model = small_model(seed)
+    return replace(model, scorer=_FragileScorer(model.scorer))  # type: ignore[arg-type]
+
+
+def open_fragile(model_id: str) -> ModelInForce:
+    """Opens the models that markers of the traffic name."""
+    return _opened(model_id, fragile_model)
+
+
+def draw_traffic(source: random.Random, length: int, partitions: int) -> list[Upstream]:
+    """Mixed traffic, with poison, with producers that send twice and records that overtake each other."""
+    values = mixed_log(length, source.randrange(1 << 30), 8, (small_model(2).id, small_model(1).id, _UNKNOWN_MODEL))
+    for number in range(source.choice((0, 1, 2))):
+        poison = payment(-1 - number, f"a{source.randrange(8)}", START_MS, amount_minor=POISON_MINOR)
+        values.insert(source.randrange(length), poison)
+    for place in range(len(values) - 1):
+        if source.random() < 0.03:
+            values[place], values[place + 1] = values[place + 1], values[place]
+    traffic = []
+    time_ms = START_MS
+    for number, value in enumerate(values):
+        key, where, time_ms = _address(value, number, partitions, time_ms)
+        records = [Upstream(partition, key, value, time_ms) for partition in where]
+        traffic += records * (2 if source.random() < 0.03 else 1)
+    return traffic
+
+
+def _address(value: bytes, number: int, partitions: int, time_ms: int) -> tuple[bytes | None, list[int], int]:
+    """Key and partitions of a record, and the time at which the log takes it."""
+    try:
+        event = orjson.loads(value)
+        time_ms = max(time_ms, event["time_ms"])
+        if event["type"] == "marker":
+            return None, list(range(partitions)), time_ms
+        account = event["account_id"].encode()
+        return account, [sum(account) % partitions], time_ms
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return b"?", [number % partitions], time_ms
+
+
+def expected_of(partition: int, records: list[LogRecord]) -> Expected:
+    """What an undisturbed fold makes of one partition's log: in one piece, by a scorer that nothing breaks.
+
+    Poison leaves no trace in the state: the fold does not see it, and it is added to the dead letters.
+    """
+    poison = [record for record in records if b'"amount_minor":%d,' % POISON_MINOR in (record.value or b"")]
+    sound = [record for record in records if record not in poison]
+    fold = Partition(partition, MemoryStore(), small_model(), lambda model_id: _opened(model_id, small_model))
+    output = fold.fold(sound, everybody)
+    dead = [Dead(sound[place].offset, error.code, sound[place].value) for place, error in output.set_aside]
+    dead += [Dead(record.offset, "poison", record.value) for record in poison]
+    return Expected([item.value for item in output.verdicts], [item.value for item in output.outcomes], sorted(dead))
+
+
+def dead_letter(record: LogRecord) -> Dead:
+    """A published dead letter as the checker sees it."""
+    headers = dict(record.headers)
+    offset, code = headers["__connect.errors.offset"], headers["assay-error-code"]
+    assert offset is not None
+    assert code is not None
+    return Dead(int(offset), code.decode(), record.value)
+
+
+def _opened(model_id: str, models: Callable[[int], ModelInForce]) -> ModelInForce:
+    for seed in (1, 2):
+        if small_model(seed).id == model_id:
+            return models(seed)
+    raise AssayError(f"model {model_id}: there is none")
