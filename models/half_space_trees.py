@@ -17,6 +17,7 @@ import random
 import struct
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -241,7 +242,11 @@ class HalfSpaceTrees(base.AnomalyDetector):  # type: ignore[misc]  # River is un
             return
         order = sorted(range(len(self._columns)), key=self._columns.__getitem__)  # type: ignore[arg-type]
         limits = [self.limits.get(self._columns[column], (0.0, 1.0)) for column in order]
-        self._feature, self._threshold = grow(order, limits, self.n_trees, self.height, random.Random(self.seed))  # noqa: S311
+        if self.seed is None:
+            grown = grow(order, limits, self.n_trees, self.height, random.Random())  # noqa: S311
+        else:
+            grown = _grown_from(self.seed, tuple(order), tuple(limits), self.n_trees, self.height)
+        self._feature, self._threshold = grown
         self._newest = np.zeros((self.n_trees, 2 ** (self.height + 1) - 1), dtype=np.int32)
         self._reference = np.zeros_like(self._newest)
 
@@ -264,3 +269,11 @@ def _refused(expected: str, got: str) -> AssayError:
         f"state of half-space trees: expected {expected}, got {got}; "
         "use the model that wrote this state, or rebuild it from the log"
     )
+
+
+@lru_cache(maxsize=8)
+def _grown_from(
+    seed: int, order: tuple[int, ...], limits: tuple[tuple[float, float], ...], n_trees: int, height: int
+) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """Trees of a seed, grown once per process: it takes a tenth of a second, and every partition needs the same."""
+    return grow(order, limits, n_trees, height, random.Random(seed))  # noqa: S311

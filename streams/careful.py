@@ -1,9 +1,10 @@
 """A batch that cannot be folded is halved until the record that is to blame is alone; that one is set aside.
 
 A record can be well formed and still break the fold: our own mistake, but one record must not stop a partition for
-ever. It goes to the dead letters with the code ``poison`` and leaves no trace in the state, so a replay by the same
-version comes to the same bytes. Folding this way costs a copy of every account that the batch touches; it is used only
-where the quick way failed.
+ever. It goes to the dead letters with the code ``poison``. What it leaves in the state never depends on whether records were
+to be published: nothing if the state could not take it, else the same as ever, only without a verdict. So recovery and
+replay by the same version come to the same bytes. Folding this way costs a copy of every account that the batch
+touches; a worker does it only where the quick way failed.
 """
 
 import logging
@@ -39,7 +40,8 @@ def fold_carefully(
     engine: Engine,
     records: Sequence[LogRecord],
     decode: Callable[[Sequence[LogRecord]], Decoded],
-    fold: Callable[[Decoded], Output],
+    fold: Callable[[Decoded, bool], Output],
+    publishing: bool,
 ) -> Output:
     """Fold all records but those that cannot be folded, which are set aside.
 
@@ -47,7 +49,8 @@ def fold_carefully(
         engine: as it was before the first of them.
         records: one or more.
         decode: decodes records and brings in their accounts.
-        fold: folds what was decoded with `engine`.
+        fold: folds what was decoded with `engine`; the flag says whether records to publish are made.
+        publishing: whether they are wanted.
     """
     memory: Memory | None = None
     keys: list[str] = []
@@ -55,28 +58,30 @@ def fold_carefully(
         batch = decode(records)
         keys = batch.account_ids()
         memory = engine.remember(keys)
-        return fold(batch)
+        return fold(batch, publishing)
     except TROUBLE_OUTSIDE:
         raise
     except Exception as error:
         if memory is not None:
             engine.bring_back(memory, keys)
         if len(records) == 1:
-            return _set_aside(engine, records[0], error)
+            if publishing:
+                fold_carefully(engine, records, decode, fold, publishing=False)  # the state may well take it
+            engine.next_offset = records[0].offset + 1
+            return _set_aside(engine.partition, records[0], error)
     half = len(records) // 2
-    output = fold_carefully(engine, records[:half], decode, fold)
-    output.extend(fold_carefully(engine, records[half:], decode, fold), half)
+    output = fold_carefully(engine, records[:half], decode, fold, publishing)
+    output.extend(fold_carefully(engine, records[half:], decode, fold, publishing), half)
     return output
 
 
-def _set_aside(engine: Engine, record: LogRecord, error: Exception) -> Output:
-    engine.next_offset = record.offset + 1
+def _set_aside(partition: int, record: LogRecord, error: Exception) -> Output:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
     _log.error(  # not the message: it may quote the record
         "partition %d, offset %d: this record breaks the fold and is set aside: %s in %s; that is a fault of ours, "
         "report it with the record (`assay dlq show`)",
-        engine.partition,
+        partition,
         record.offset,
         type(error).__name__,
         where,

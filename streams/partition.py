@@ -140,9 +140,10 @@ class Partition:
             return Output(publishing=publishing)
         careful = records[0].offset < self.careful_until
         decode = partial(self._decode, trusted=trusted)
-        fold = partial(self._fold, publishing=publishing)
         try:
-            return fold_carefully(self.engine, records, decode, fold) if careful else fold(decode(records))
+            if careful:
+                return fold_carefully(self.engine, records, decode, self._fold, publishing)
+            return self._fold(decode(records), publishing)
         except TROUBLE_OUTSIDE:
             raise
         except Exception as error:

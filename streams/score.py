@@ -17,11 +17,12 @@ from features.errors import AssayError
 from features.records import dead_letter_json
 from features.rocks_store import RocksStore
 from streams.bad_share import BadShare
+from streams.careful import UnprocessableError
 from streams.event_files import STANDARD
 from streams.intake import Trust
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
-from streams.partition import OpenModel, Partition
+from streams.partition import ALWAYS, OpenModel, Partition
 from streams.score_source import source_of
 from streams.signature import everybody
 from streams.sinks import UNFINISHED, FeatureSink, LineSink, ParquetSink, Sink
@@ -52,6 +53,7 @@ class ScoreRequest:
         hot_bytes: memory for hot accounts.
         bad_share: share of refused records at which to stop.
         redaction_key: key of the hash that stands for a refused card number.
+        careful: set a record that breaks the fold aside, instead of stopping; costs some speed.
     """
 
     events: Path
@@ -69,6 +71,7 @@ class ScoreRequest:
     hot_bytes: int = 256 << 20
     bad_share: float = 0.5
     redaction_key: bytes = b""
+    careful: bool = False
 
 
 @dataclass(slots=True)
@@ -123,10 +126,16 @@ def score(
     Raises:
         AssayError: a file, the state or a setting is not as it must be; everything up to the last checkpoint stands.
     """
-    if request.state is None:
-        with TemporaryDirectory(prefix="assay-state-") as directory:
-            return _score(request, Path(directory), first_model, open_model, progress)
-    return _score(request, request.state, first_model, open_model, progress)
+    try:
+        if request.state is None:
+            with TemporaryDirectory(prefix="assay-state-") as directory:
+                return _score(request, Path(directory), first_model, open_model, progress)
+        return _score(request, request.state, first_model, open_model, progress)
+    except UnprocessableError as error:
+        raise AssayError(
+            f"{request.events}: {error} ({type(error.__cause__).__name__}); that is a fault of ours. Run it again with "
+            "--careful: the record to blame goes to the dead letters and the rest is scored"
+        ) from error
 
 
 def _score(
@@ -144,6 +153,7 @@ def _score(
             open_model,
             hot_bytes=request.hot_bytes,
             keep_features=request.features is not None,
+            careful_until=ALWAYS if request.careful else 0,
         )
         sinks = _Sinks(request, partition)
         summary = Summary()

@@ -49,6 +49,9 @@ def score(
     batch_events: Annotated[
         int | None, typer.Option("--batch-events", min=1, help="Records per batch; never shows in a result.")
     ] = None,
+    careful: Annotated[
+        bool, typer.Option("--careful", help="Set a record that breaks the fold aside instead of stopping; slower.")
+    ] = False,
     config_path: ConfigOption = None,
     as_json: Annotated[
         bool,
@@ -89,6 +92,7 @@ def score(
         trusted=trusted if is_archived_topic(events) else everybody,
         continues=continues,
         stop_after=stop_after,
+        careful=careful,
         batch_events=settings.whole("engine.batch_events"),
         hot_bytes=settings.whole("state.hot_mebibytes") << 20,
         bad_share=settings.number("engine.bad_share"),

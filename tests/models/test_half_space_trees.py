@@ -17,7 +17,7 @@ from river.anomaly import HalfSpaceTrees as RiverTrees
 
 from features.errors import AssayError
 from models.half_space_kernels import score_and_learn
-from models.half_space_trees import HalfSpaceTrees
+from models.half_space_trees import HalfSpaceTrees, _grown_from
 
 NAMES = ("amount", "country", "device", "hour", "merchant")
 Row = dict[str, float]
@@ -268,8 +268,10 @@ def test_a_state_is_refused_where_the_same_seed_grows_other_trees(monkeypatch: p
     state = HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).state()
     HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).restore(state)
     monkeypatch.setattr("models.half_space_kernels.PADDING", 0.2)
+    _grown_from.cache_clear()
     with pytest.raises(AssayError, match="trees of digest"):
         HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).restore(state)
+    _grown_from.cache_clear()
 
 
 def test_a_state_needs_a_seed_and_names_that_are_strings() -> None:
