@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_intdigest as _digest
 
 from features.columns import (
     APPLICATION,
@@ -40,6 +40,9 @@ _PACK = struct.Struct("<qqQqQQQQIIiiffHHBBBB").pack
 assert struct.calcsize("<qqQqQQQQIIiiffHHBBBB") == EVENT.itemsize
 _NAN = float("nan")
 _CONTENT_MASK = 0xFFFFFFFF
+_INTERNAL = (Label, Marker)
+_NO_ACCOUNT = (InvalidRecord, Marker)
+_WITH_MONEY = (Payment, Application)
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class Decoded:
 
     def account_ids(self) -> list[str]:
         """Accounts that folding this batch touches; with repetitions."""
-        return [event.account_id for event in self.events if not isinstance(event, InvalidRecord | Marker)]
+        return [event.account_id for event in self.events if not isinstance(event, _NO_ACCOUNT)]
 
     def model_references(self) -> list[str]:
         """Models that markers in this batch put in force."""
@@ -63,7 +66,7 @@ def decode_batch(records: Sequence[LogRecord], trusted: Trust) -> Decoded:
     events: list[Event | InvalidRecord] = []
     for record in records:
         event = decode(record.value, key=record.key, timestamp_ms=record.timestamp_ms)
-        if isinstance(event, Label | Marker) and not trusted(record):
+        if isinstance(event, _INTERNAL) and not trusted(record):
             expected = "a judged kind; labels and markers need a valid assay-signature header"
             kind = "label" if isinstance(event, Label) else "marker"
             event = marked(record.value or b"", InvalidRecord("not_authorized", "$.type", expected, kind))
@@ -86,7 +89,7 @@ def columns_of(
 
 def rate_missing(event: Event, rates: Rates) -> InvalidRecord | None:
     """Why an event's amount cannot be converted, None if it can or there is none."""
-    if isinstance(event, Payment | Application) and event.currency is not None and not rates.has(event.currency):
+    if isinstance(event, _WITH_MONEY) and event.currency is not None and not rates.has(event.currency):
         if isinstance(event, Application) and event.requested_minor is None:
             return None
         return InvalidRecord("rate_missing", "$.currency", "a currency in the model's rates", event.currency)
@@ -94,72 +97,78 @@ def rate_missing(event: Event, rates: Rates) -> InvalidRecord | None:
 
 
 def _row(event: Event, record: LogRecord, rates: Rates) -> bytes:
-    amount = merchant = device = ip = beneficiary = issuer = country = category = marks = context = 0
-    latitude = longitude = _NAN
-    kind = type(event)
-    if kind is Payment:
-        assert isinstance(event, Payment)
-        code = PAYMENT
-        amount = rates.to_base_minor(event.amount_minor, event.currency)
-        context = METHODS[event.method]
-        if event.merchant_id is not None:
-            merchant = hash64(event.merchant_id)
-        if event.beneficiary_id is not None:
-            beneficiary = hash64(event.beneficiary_id)
-        if event.bin is not None:
-            issuer = int(event.bin)
-        if event.country is not None:
-            country = country_code(event.country)
-        if event.mcc is not None:
-            category = int(event.mcc)
-        if event.channel is not None:
-            context |= CHANNELS[event.channel] << 4
-        if event.lat is not None and event.lon is not None:
-            latitude, longitude = event.lat, event.lon
-        if event.authorization == "declined":
-            marks = DECLINED
-    elif kind is Login:
-        assert isinstance(event, Login)
+    """One `EVENT` record. Payments are most of a log: theirs is written out, because each call would count."""
+    if type(event) is not Payment:
+        return _other_row(event, record, rates)
+    merchant, device, ip, payee = event.merchant_id, event.device_id, event.ip, event.beneficiary_id
+    latitude, longitude = event.lat, event.lon
+    if latitude is None or longitude is None:
+        latitude = longitude = _NAN
+    channel = event.channel
+    return _PACK(
+        event.time_ms,
+        record.offset,
+        _digest(event.event_id.encode()) or 1,
+        rates.to_base_minor(event.amount_minor, event.currency),
+        0 if merchant is None else _digest(merchant.encode()) or 1,
+        0 if device is None else _digest(device.encode()) or 1,
+        0 if ip is None else _digest(ip.encode()) or 1,
+        0 if payee is None else _digest(payee.encode()) or 1,
+        _digest(record.value or b"") & _CONTENT_MASK,
+        int(event.bin or 0),
+        NO_SCORE,
+        NO_SCORE,
+        latitude,
+        longitude,
+        country_code(event.country),
+        int(event.mcc or 0),
+        PAYMENT,
+        DECLINED if event.authorization == "declined" else 0,
+        NOT_JUDGED,
+        METHODS[event.method] if channel is None else METHODS[event.method] | CHANNELS[channel] << 4,
+    )
+
+
+def _other_row(event: Event, record: LogRecord, rates: Rates) -> bytes:
+    amount = country = marks = device = ip = 0
+    if isinstance(event, Login):
         code = LOGIN
         country = country_code(event.country)
         if event.success is False:
             marks = FAILED
-    elif kind is ProfileChange:
+    elif isinstance(event, ProfileChange):
         code = PROFILE_CHANGE
-    elif kind is Application:
-        assert isinstance(event, Application)
+    elif isinstance(event, Application):
         code = APPLICATION
         if event.requested_minor is not None and event.currency is not None:
             amount = rates.to_base_minor(event.requested_minor, event.currency)
     else:
-        assert isinstance(event, Label), f"a {kind.__name__} has no columns"
+        assert isinstance(event, Label), f"a {type(event).__name__} has no columns"
         code = LABEL
         marks = FRAUD if event.label == "fraud" else LEGIT
-    if not isinstance(event, Label | Marker):
-        if event.device_id is not None:
-            device = hash64(event.device_id)
-        if event.ip is not None:
-            ip = hash64(event.ip)
-    content = xxh3_64_intdigest(record.value or b"") & _CONTENT_MASK
+    if not isinstance(event, Label):
+        device = 0 if event.device_id is None else hash64(event.device_id)
+        ip = 0 if event.ip is None else hash64(event.ip)
+    content = _digest(record.value or b"") & _CONTENT_MASK
     return _PACK(
         event.time_ms,
         record.offset,
         hash64(event.event_id),
         amount,
-        merchant,
+        0,
         device,
         ip,
-        beneficiary,
+        0,
         content,
-        issuer,
+        0,
         NO_SCORE,
         NO_SCORE,
-        latitude,
-        longitude,
+        _NAN,
+        _NAN,
         country,
-        category,
+        0,
         code,
         marks,
         NOT_JUDGED,
-        context,
+        0,
     )

@@ -1,0 +1,112 @@
+"""Where a worker's state comes from: its disk, else a snapshot, else nowhere; and nothing is ever deleted."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from features.rocks_store import RocksStore
+from features.store import StateStore
+from streams.history import Bounds
+from streams.partition import FoldState, stored_state
+from streams.snapshots import SnapshotStore
+from streams.state_keeper import DiskStates
+
+TOPIC = "fraud.events"
+BOUNDS = Bounds(0, 1_000)
+
+
+def store_at(directory: Path, offset: int) -> None:
+    """A state whose fold stands at `offset`, and which remembers it in an account too."""
+    state = FoldState(1, offset, "m" * 64, "m" * 64, "f" * 64, degraded=False)
+    store = RocksStore(directory)
+    store.write([("a1", str(offset).encode())], {"fold": msgspec.json.encode(state)})
+    store.close()
+
+
+def offset_of(store: StateStore) -> int:
+    stored = stored_state(store, 0)
+    return 0 if stored is None else stored.next_offset
+
+
+def opened(states: DiskStates, committed: int | None, bounds: Bounds = BOUNDS) -> int:
+    store = states.open(0, committed, bounds)
+    try:
+        offset = offset_of(store)
+        assert store.get_accounts(["a1"]) == [None if offset == 0 else str(offset).encode()]
+        return offset
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def snapshots(tmp_path: Path) -> SnapshotStore:
+    """Snapshots at 100, 200 and 300."""
+    store = SnapshotStore(str(tmp_path / "snapshots"), TOPIC)
+    for offset in (100, 200, 300):
+        store_at(tmp_path / f"made-{offset}", offset)
+        store.save(0, tmp_path / f"made-{offset}")
+    return store
+
+
+def states_of(tmp_path: Path, snapshots: SnapshotStore | None = None) -> DiskStates:
+    return DiskStates(tmp_path / "state", TOPIC, snapshots)
+
+
+def aside(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "state").iterdir() if path.name != f"{TOPIC}-0")
+
+
+def test_without_anything_a_partition_begins_with_an_empty_state(tmp_path: Path) -> None:
+    assert opened(states_of(tmp_path), None) == 0
+
+
+def test_the_local_state_comes_first(tmp_path: Path, snapshots: SnapshotStore) -> None:
+    store_at(tmp_path / "state" / f"{TOPIC}-0", 150)
+    assert opened(states_of(tmp_path, snapshots), 300) == 150
+
+
+@pytest.mark.parametrize(("committed", "expected"), [(1_000, 300), (300, 300), (299, 200), (100, 100), (99, 0)])
+def test_without_a_local_state_the_newest_snapshot_that_is_not_ahead_of_what_is_committed(
+    tmp_path: Path, snapshots: SnapshotStore, committed: int, expected: int
+) -> None:
+    assert opened(states_of(tmp_path, snapshots), committed) == expected
+
+
+def test_a_group_that_has_committed_nothing_gets_no_snapshot(tmp_path: Path, snapshots: SnapshotStore) -> None:
+    assert opened(states_of(tmp_path, snapshots), None) == 0
+
+
+def test_a_local_state_that_the_log_does_not_reach_back_to_gives_way_to_a_newer_snapshot(
+    tmp_path: Path, snapshots: SnapshotStore
+) -> None:
+    store_at(tmp_path / "state" / f"{TOPIC}-0", 150)
+    assert opened(states_of(tmp_path, snapshots), 400, Bounds(250, 1_000)) == 300
+    assert aside(tmp_path) == [f"{TOPIC}-0.before-150.1"]
+
+
+def test_it_stays_where_no_snapshot_is_newer(tmp_path: Path, snapshots: SnapshotStore) -> None:
+    store_at(tmp_path / "state" / f"{TOPIC}-0", 350)
+    assert opened(states_of(tmp_path, snapshots), 400, Bounds(380, 1_000)) == 350
+
+
+@pytest.mark.parametrize("with_snapshots", [True, False])
+def test_a_damaged_state_is_moved_aside(tmp_path: Path, snapshots: SnapshotStore, with_snapshots: bool) -> None:
+    directory = tmp_path / "state" / f"{TOPIC}-0"
+    store_at(directory, 150)
+    for path in directory.glob("MANIFEST-*"):
+        path.write_bytes(b"\0" * 40)
+    states = states_of(tmp_path, snapshots if with_snapshots else None)
+    assert opened(states, 400) == (300 if with_snapshots else 0)
+    assert aside(tmp_path) == [f"{TOPIC}-0.damaged.1"]
+    assert list((tmp_path / "state" / f"{TOPIC}-0.damaged.1").glob("MANIFEST-*")), "nothing is deleted"
+
+
+def test_damage_after_damage_keeps_every_directory(tmp_path: Path) -> None:
+    directory = tmp_path / "state" / f"{TOPIC}-0"
+    for _ in range(2):
+        store_at(directory, 150)
+        for path in directory.glob("MANIFEST-*"):
+            path.write_bytes(b"rubbish")
+        assert opened(states_of(tmp_path), 400) == 0
+    assert aside(tmp_path) == [f"{TOPIC}-0.damaged.1", f"{TOPIC}-0.damaged.2"]
