@@ -1,9 +1,9 @@
 """A batch that cannot be folded is halved until the record that is to blame is alone; that one is set aside.
 
 A record can be well formed and still break the fold: our own mistake, but one record must not stop a partition for
-ever. It goes to the dead letters with the code ``poison``. What it leaves in the state never depends on whether records were
-to be published: nothing if the state could not take it, else the same as ever, only without a verdict. So recovery and
-replay by the same version come to the same bytes. Folding this way costs a copy of every account that the batch
+ever. It goes to the dead letters with the code ``poison``. What it leaves in the state never depends on whether records
+were to be published: nothing if the state could not take it, else the same as ever, only without a verdict. So recovery
+and replay by the same version come to the same bytes. Folding this way costs a copy of every account that the batch
 touches; a worker does it only where the quick way failed.
 """
 

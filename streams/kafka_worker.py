@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streams.config import Config
 from streams.http_server import HttpServer
@@ -18,8 +19,9 @@ from streams.warm_up import warm_up
 from streams.watchdog import Watchdog
 from streams.worker import Worker
 
-SPOOL = ".snapshots"
-"""Directory below that of the states where snapshots wait for their upload."""
+if TYPE_CHECKING:
+    from streams.snapshots import SnapshotStore
+    from streams.snapshotter import Snapshotter
 
 
 @contextmanager
@@ -44,7 +46,11 @@ def kafka_worker(
         watchdog,
         exactly_once=config.text("engine.delivery") == "exactly_once",
     )
-    worker = Worker(config, first_model, open_model, log, publisher, _states(config, targets.source), time.monotonic)
+    snapshots, snapshotter = _snapshots(config, targets.source, first_model)
+    states = DiskStates(Path(config.text("state.directory")), targets.source, snapshots, snapshotter)
+    worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic)
+    if snapshotter is not None:
+        worker.metrics.watch_snapshots(snapshotter)
     server: HttpServer | None = None
     try:
         if config.whole("http.port") >= 0:
@@ -57,14 +63,17 @@ def kafka_worker(
         watchdog.stop()
 
 
-def _states(config: Config, topic: str) -> DiskStates:
-    directory = Path(config.text("state.directory"))
+def _snapshots(
+    config: Config, topic: str, first_model: ModelInForce
+) -> "tuple[SnapshotStore, Snapshotter] | tuple[None, None]":
     url = config.text("snapshots.url")
     if not url:
-        return DiskStates(directory, topic)
+        return None, None
     from streams.snapshots import SnapshotStore  # fsspec takes a moment, and only this needs it
     from streams.snapshotter import Snapshotter
 
-    store = SnapshotStore(url, topic)
+    store = SnapshotStore(url, topic, first_model=first_model.id, feature_set=first_model.feature_set.hash)
     every_s, keep = config.number("snapshots.every_seconds"), config.whole("snapshots.keep")
-    return DiskStates(directory, topic, store, Snapshotter(store, every_s, keep, directory / SPOOL))
+    # each worker has a spool of its own: at its start it deletes what it finds there
+    spool = Path(config.text("state.directory")) / f".snapshots-{config.text('kafka.slot')}"
+    return store, Snapshotter(store, every_s, keep, spool)

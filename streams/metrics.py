@@ -1,8 +1,13 @@
 """Names of the worker's metrics, in one place; dashboards and rules in `deploy/` use exactly these."""
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from streams.log import Output
+
+if TYPE_CHECKING:
+    from streams.snapshotter import Snapshotter
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -33,10 +38,19 @@ class WorkerMetrics:
         self.transactions_aborted = Counter(
             "assay_transactions_aborted", "Transactions given up and folded again", registry=self.registry
         )
+        self.snapshots = Gauge("assay_snapshots", "Snapshots stored since the start", registry=self.registry)
+        self.snapshots_failed = Gauge(
+            "assay_snapshots_failed", "Snapshots that could not be stored since the start", registry=self.registry
+        )
         self.model_info = Info("assay_model", "Model and policy in force", registry=self.registry)
         self.degraded = Gauge(
             "assay_degraded", "1 while a model asked for by the log could not be opened", registry=self.registry
         )
+
+    def watch_snapshots(self, snapshotter: "Snapshotter") -> None:
+        """Take the numbers of snapshots from who takes them."""
+        self.snapshots.set_function(lambda: snapshotter.taken)
+        self.snapshots_failed.set_function(lambda: snapshotter.failed)
 
     def count(self, output: Output) -> None:
         """Count what one published batch gave."""
