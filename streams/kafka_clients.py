@@ -1,11 +1,12 @@
 """Settings of the worker's Kafka clients, each with its reason, and the checks before work begins."""
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from features.errors import AssayError
 from streams.admin import connect
@@ -13,7 +14,18 @@ from streams.config import Config
 from streams.connection import client_settings
 
 _log = logging.getLogger("assay.kafka")
+_AGAIN_S = 0.2
+_COORDINATOR_MOVES = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 _FATAL = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
+NO_RIGHT = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+)
 
 
 class FirstError:
@@ -40,6 +52,13 @@ class FirstError:
                 f"Kafka refuses this worker: {self._message}; check kafka.username, the password, kafka.ca_file, and "
                 "that no other worker runs with the same kafka.slot"
             )
+
+
+def advice(error: KafkaError) -> str:
+    """What to do about an error that trying again does not put right."""
+    if error.code() in NO_RIGHT:
+        return "grant this user the rights listed in docs/security.md"
+    return "start again once that is put right"
 
 
 def connection(config: Config) -> dict[str, Any]:
@@ -74,6 +93,7 @@ def consumer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
         "queued.max.messages.kbytes": 65_536,
         "fetch.wait.max.ms": 20,
         "error_cb": on_error,
+        "logger": _log,
     }
     if config.flag("kafka.static_membership"):
         settings["group.instance.id"] = f"{config.text('kafka.group')}-{config.text('kafka.slot')}"
@@ -95,6 +115,7 @@ def producer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
         "transaction.timeout.ms": timeout_ms,
         "message.timeout.ms": timeout_ms,
         "error_cb": on_error,
+        "logger": _log,
     }
 
 
@@ -108,7 +129,10 @@ def check_topics(config: Config, source: str, targets: Sequence[str]) -> None:
     found = admin.list_topics(timeout=10.0).topics  # needs no more than the rights to read and write them
     missing = [name for name in (source, *targets) if name not in found]
     if missing:
-        raise AssayError(f"topics are missing: {', '.join(missing)}; create them with `assay topics apply`")
+        raise AssayError(
+            f"topics are missing, or this user has no right to them: {', '.join(missing)}; create them with "
+            "`assay topics apply`, or grant the rights listed in docs/security.md"
+        )
     partitions = len(found[source].partitions)
     for name in targets:
         if len(found[name].partitions) < partitions:
@@ -116,3 +140,22 @@ def check_topics(config: Config, source: str, targets: Sequence[str]) -> None:
                 f"{name} has {len(found[name].partitions)} partitions, {source} has {partitions}: a verdict goes to "
                 f"the partition of its event, so {name} needs at least as many"
             )
+
+
+def ask_committed(consumer: Consumer, place: TopicPartition, timeout_s: float) -> TopicPartition:
+    """What the consumer's group has committed of a partition; asked again while the group's coordinator is moving.
+
+    Raises:
+        KafkaException: the broker does not tell.
+    """
+    until_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            (found,) = consumer.committed([place], timeout=timeout_s)
+            if found.error is not None:
+                raise KafkaException(found.error)
+            return found
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() >= until_s:
+                raise
+            time.sleep(_AGAIN_S)

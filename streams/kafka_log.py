@@ -10,13 +10,13 @@ from confluent_kafka import Message as Received
 from features.errors import AssayError
 from streams.events_log import Member
 from streams.history import Bounds
-from streams.kafka_clients import FirstError
+from streams.kafka_clients import FirstError, ask_committed, advice
 from streams.log import LogRecord
 from streams.topic_reader import record_of
 from streams.watchdog import Watchdog
 
 _log = logging.getLogger("assay.kafka_log")
-_ANSWER_S = 10.0
+_ANSWER_S = 6.0
 
 
 class KafkaLog:
@@ -69,9 +69,7 @@ class KafkaLog:
     def committed(self, partition: int) -> int | None:
         """See `EventsLog`."""
         with self._watchdog.guard("asking for committed offsets"):
-            (found,) = self._consumer.committed([TopicPartition(self.topic, partition)], timeout=_ANSWER_S)
-        if found.error is not None:
-            raise KafkaException(found.error)
+            found = ask_committed(self._consumer, TopicPartition(self.topic, partition), _ANSWER_S)
         return None if found.offset == OFFSET_INVALID else int(found.offset)
 
     def bounds(self, partition: int) -> Bounds:
@@ -142,5 +140,5 @@ class KafkaLog:
                 "kafka.group"
             )
         if error.fatal() or not error.retriable():
-            raise AssayError(f"reading {self.topic}: {error.str()}; start the worker again once that is put right")
+            raise AssayError(f"reading {self.topic}: {error.str()}; {advice(error)}")
         _log.warning("reading %s: %s", self.topic, error.str())

@@ -7,7 +7,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicParti
 
 from features.errors import AssayError
 from streams.config import Config
-from streams.kafka_clients import connection
+from streams.kafka_clients import ask_committed, connection
 from streams.time_machine import TimeMachine
 
 _ANSWER_S = 20.0
@@ -22,7 +22,7 @@ def committed_offset(config: Config, topic: str, partition: int) -> int:
     group = config.text("kafka.group")
     consumer = Consumer({**connection(config), "group.id": group, "enable.auto.commit": False})
     try:
-        (place,) = consumer.committed([TopicPartition(topic, partition)], timeout=_ANSWER_S)
+        place = ask_committed(consumer, TopicPartition(topic, partition), _ANSWER_S)
     except KafkaException as error:
         raise AssayError(
             f"asking what group {group} has committed of {topic}[{partition}]: {error.args[0].str()}; check the "
@@ -30,8 +30,6 @@ def committed_offset(config: Config, topic: str, partition: int) -> int:
         ) from None
     finally:
         consumer.close()
-    if place.error is not None:
-        raise AssayError(f"asking what group {group} has committed of {topic}[{partition}]: {place.error.str()}")
     if place.offset == OFFSET_INVALID:
         raise AssayError(
             f"group {group} has committed nothing of {topic}[{partition}], so there is nothing to rebuild; check "

@@ -39,7 +39,7 @@ class RemoteFiles:
     def __init__(self, url: str, waits_s: tuple[float, ...] = _WAITS_S) -> None:
         from fsspec.core import url_to_fs
 
-        self.url = re.sub(r"//[^/@]*@", "//", url.rstrip("/"))  # fit for messages: without a password
+        self.url = _without_password(url.rstrip("/"))
         self._waits_s = waits_s
         try:
             self._system, root = url_to_fs(url)
@@ -74,6 +74,25 @@ class RemoteFiles:
         except FileNotFoundError:
             return {}
         return {entry["name"].rstrip("/").rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in entries}
+
+    def below(self, folder: str) -> list[str]:
+        """Names of all files in a folder and in those in it, from the URL on; none if there is no such folder.
+
+        Raises:
+            AssayError: the store does not answer.
+        """
+
+        def found() -> list[str]:
+            self._system.invalidate_cache()
+            paths: list[str] = self._system.find(self._path(folder))
+            return paths
+
+        return [path[len(self._root) + 1 :] for path in self._tried(f"listing {self._shown(folder)}", found)]
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory that the URL names; None for a store that is no file system of this machine."""
+        return Path(self._root) if self._is_local else None
 
     def read(self, name: str) -> bytes:
         """Content of a small file.
@@ -184,5 +203,10 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _without_password(text: str) -> str:
+    """Fit for messages: URLs without user and password."""
+    return re.sub(r"//[^/@]*@", "//", text)
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return _without_password((str(error).splitlines() or [type(error).__name__])[0][:200])

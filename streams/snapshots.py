@@ -12,40 +12,24 @@ why, and what happens when two write at once.
 
 import logging
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from features.errors import AssayError
 from features.rocks_store import RocksStore
-from streams.file_hashes import FileHashes, sha256_of
-from streams.partition import stored_state
+from streams.file_hashes import FileHashes
+from streams.partition import FoldState, stored_state
 from streams.remote_files import RemoteFiles
-from streams.snapshot_manifest import (
-    Manifest,
-    SnapshotFile,
-    UnreadableManifestError,
-    decoded,
-    encoded,
-    new_manifest,
-)
+from streams.snapshot_folder import DamagedSnapshotError, SnapshotFolder
+from streams.snapshot_manifest import Manifest, SnapshotFile, UnreadableManifestError, new_manifest
 from streams.state_directory import partition_numbers
 
 _log = logging.getLogger("assay.snapshots")
-_KEPT_UNNAMED = timedelta(hours=1)
-"""A file that no manifest names may belong to a snapshot that is being written right now."""
-
-_MANIFEST_NAME = re.compile(r"[0-9]{20}\.json")
 
 BytesProgress = Callable[[int, int], None]
 """Called with bytes done so far and bytes in all."""
-
-
-class _DamagedError(Exception):
-    """A file of a snapshot is missing or not what its manifest says."""
 
 
 class SnapshotStore:
@@ -58,7 +42,7 @@ class SnapshotStore:
         feature_set: restore only states kept for the feature set with this hash; None takes any.
 
     Raises:
-        AssayError: the URL's scheme is not stored, or needs a package that is not installed.
+        AssayError: the URL's scheme is not known, or needs a package that is not installed.
     """
 
     def __init__(self, url: str, topic: str, *, first_model: str | None = None, feature_set: str | None = None) -> None:
@@ -80,23 +64,15 @@ class SnapshotStore:
 
         Args:
             partition: number of the partition.
-            checkpoint: directory of a closed state, as `RocksStore.checkpoint` makes it; not changed.
+            checkpoint: directory of a closed state, as `RocksStore.checkpoint` makes it.
             taken_ms: when it was taken, for people.
             progress: told after each file.
 
         Raises:
             AssayError: there is no state in `checkpoint`, or the store does not take it; nothing is visible then.
         """
+        state = _state_in(checkpoint, partition)
         paths = sorted(path for path in checkpoint.iterdir() if path.is_file())
-        store = RocksStore(checkpoint, read_only=True)
-        try:
-            state = stored_state(store, partition)
-        finally:
-            store.close()
-        if state is None:
-            raise AssayError(
-                f"{checkpoint}: expected the state of partition {partition}, nothing was ever stored in it"
-            )
         files = self._hashes.described(partition, paths)
         manifest = new_manifest(
             topic=self._topic,
@@ -108,15 +84,15 @@ class SnapshotStore:
             taken_ms=taken_ms,
             files=files,
         )
-        stored = self._stored(partition)
+        folder = self._folder(partition)
+        there = folder.reusable()
         done_bytes = 0
         for path, file in zip(paths, files, strict=True):
-            if file.sha256 not in stored:
-                self._files.upload(path, self._file_name(partition, file.sha256))
-                stored.add(file.sha256)
+            if file.sha256 not in there:
+                folder.upload(path, file.sha256)
             done_bytes += file.bytes
             progress(done_bytes, manifest.total_bytes)
-        self._files.write(self._manifest_name(partition, manifest.next_offset), encoded(manifest))
+        folder.publish(manifest)
         return manifest
 
     def manifests(self, partition: int) -> list[Manifest]:
@@ -125,7 +101,7 @@ class SnapshotStore:
         Raises:
             AssayError: the store does not answer.
         """
-        return list(self._readable(partition))
+        return list(self._folder(partition).readable())
 
     def partitions(self) -> list[int]:
         """Partitions that have snapshots, rising.
@@ -153,22 +129,22 @@ class SnapshotStore:
         """
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise AssayError(f"{directory}: expected nothing or an empty directory to restore into; move it away")
-        tried = 0
-        for offset, manifest in self._newest_first(partition, at_most):
+        damaged = 0
+        for offset, manifest in self._folder(partition).newest_first(at_most):
             try:
                 if isinstance(manifest, UnreadableManifestError):
-                    raise _DamagedError(str(manifest))
+                    raise DamagedSnapshotError(str(manifest))
                 if self._fits(manifest):
                     self._copy(manifest, directory, progress)
                     return offset
                 _log.info("partition %d: snapshot %d is of another model or feature set", partition, offset)
-            except _DamagedError as error:
-                tried += 1
-                _log.warning("partition %d: snapshot %d is damaged: %s", partition, offset, error)
-        if tried:
+            except DamagedSnapshotError as error:
+                damaged += 1
+                _log.warning("partition %d: snapshot %d cannot be used: %s", partition, offset, error)
+        if damaged:
             raise AssayError(
-                f"partition {partition}: {self.url} has {tried} snapshots up to offset {at_most}, none of them whole; "
-                "see `assay state verify --all-snapshots`, or rebuild the state from the log: `assay state rebuild`"
+                f"partition {partition}: {self.url} has {damaged} snapshots up to offset {at_most}, none of them is "
+                "whole; `assay state verify --all-snapshots` says why, `assay state rebuild` makes the state anew"
             )
         return None
 
@@ -182,16 +158,17 @@ class SnapshotStore:
             AssayError: the store does not answer.
         """
         assert keep >= 1, "the newest snapshot stays"
-        found = dict(self._newest_first(partition))
-        kept = {offset: manifest for offset, manifest in found.items() if isinstance(manifest, Manifest)}
-        oldest = min(sorted(kept, reverse=True)[:keep], default=0)
+        folder = self._folder(partition)
+        found = dict(folder.newest_first())
+        readable = {offset: manifest for offset, manifest in found.items() if isinstance(manifest, Manifest)}
+        oldest = min(sorted(readable, reverse=True)[:keep], default=0)
         dropped = [offset for offset in found if offset < oldest]
         for offset in dropped:
-            self._files.remove(self._manifest_name(partition, offset))
-        remaining = [manifest for offset, manifest in found.items() if offset >= oldest]
-        if all(isinstance(manifest, Manifest) for manifest in remaining):
-            self._sweep(partition, [manifest for manifest in remaining if isinstance(manifest, Manifest)])
-        else:
+            folder.withdraw(offset)
+        remaining = {offset for offset in found if offset >= oldest}
+        if remaining <= readable.keys():
+            folder.sweep([readable[offset] for offset in sorted(remaining, reverse=True)])
+        else:  # of which files it consists is not known
             _log.warning("partition %d: no file is deleted while there is a manifest that cannot be read", partition)
         return len(dropped)
 
@@ -201,74 +178,36 @@ class SnapshotStore:
         Raises:
             AssayError: the store does not answer.
         """
+        folder = self._folder(partition)
         damages: dict[str, str | None] = {}  # by hash: snapshots share files
         with TemporaryDirectory(prefix="assay-snapshot-check-") as scratch:
-            for offset, manifest in self._newest_first(partition):
+            for offset, manifest in folder.newest_first():
                 if isinstance(manifest, UnreadableManifestError):
                     yield offset, [str(manifest)]
                     continue
                 for file in manifest.files:
                     if file.sha256 not in damages:
-                        damages[file.sha256] = self._damage(partition, file, Path(scratch) / "file")
+                        damages[file.sha256] = _damage(folder, file, Path(scratch) / "file")
                 yield offset, [line for file in manifest.files if (line := damages[file.sha256]) is not None]
 
-    def _newest_first(
-        self, partition: int, at_most: int = 2**63 - 1
-    ) -> Iterator[tuple[int, Manifest | UnreadableManifestError]]:
-        """Offset and manifest of each snapshot, or why that cannot be read."""
-        names = self._files.names(f"{self._topic}-{partition}/manifests")
-        offsets = sorted((int(name[:20]) for name in names if _MANIFEST_NAME.fullmatch(name)), reverse=True)
-        for offset in offsets:
-            if offset > at_most:
-                continue
-            name = self._manifest_name(partition, offset)
-            where = f"{self.url}/{name}"
-            try:
-                manifest = decoded(self._files.read(name), where)
-                if (manifest.topic, manifest.partition, manifest.next_offset) != (self._topic, partition, offset):
-                    raise UnreadableManifestError(
-                        f"{where}: expected a manifest of {self._topic}[{partition}] at {offset}, got one of "
-                        f"{manifest.topic}[{manifest.partition}] at {manifest.next_offset}; delete it"
-                    )
-            except FileNotFoundError:  # another worker has just deleted it
-                continue
-            except UnreadableManifestError as error:
-                yield offset, error
-            else:
-                yield offset, manifest
-
-    def _readable(self, partition: int) -> Iterator[Manifest]:
-        for _, manifest in self._newest_first(partition):
-            if isinstance(manifest, Manifest):
-                yield manifest
-            else:
-                _log.warning("partition %d: %s", partition, manifest)
+    def _folder(self, partition: int) -> SnapshotFolder:
+        return SnapshotFolder(self._files, self._topic, partition)
 
     def _fits(self, manifest: Manifest) -> bool:
         return (self._first_model is None or manifest.first_model == self._first_model) and (
             self._feature_set is None or manifest.feature_set == self._feature_set
         )
 
-    def _stored(self, partition: int) -> set[str]:
-        """Hashes of files that need not be sent: the newest snapshot names them, and they have their length.
-
-        Only the newest counts: what older ones name may be deleted with them at any time.
-        """
-        newest = next(self._readable(partition), None)
-        if newest is None:
-            return set()
-        lengths = self._files.names(f"{self._topic}-{partition}/files")
-        return {file.sha256 for file in newest.files if lengths.get(file.sha256) == file.bytes}
-
     def _copy(self, manifest: Manifest, directory: Path, progress: BytesProgress) -> None:
         """Fetch a snapshot beside `directory`, make it safe, then move it there in one step."""
+        folder = self._folder(manifest.partition)
         unfinished = directory.with_name(f".{directory.name}.restoring")
         done_bytes = 0
         try:
             shutil.rmtree(unfinished, ignore_errors=True)  # a crash may have left it
             unfinished.mkdir(parents=True)
             for file in manifest.files:
-                self._fetch(manifest.partition, file, unfinished / file.name)
+                folder.fetch(file, unfinished / file.name)
                 _sync(unfinished / file.name)
                 done_bytes += file.bytes
                 progress(done_bytes, manifest.total_bytes)
@@ -282,43 +221,25 @@ class SnapshotStore:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    def _fetch(self, partition: int, file: SnapshotFile, target: Path) -> None:
-        name = self._file_name(partition, file.sha256)
-        try:
-            self._files.download(name, target)
-        except FileNotFoundError:
-            raise _DamagedError(f"{self.url}/{name} ({file.name}) is missing") from None
-        if sha256_of(target) != file.sha256:
-            raise _DamagedError(
-                f"{self.url}/{name} ({file.name}) is not what was stored: expected {file.bytes} bytes with that hash, "
-                f"got {target.stat().st_size} bytes"
-            )
 
-    def _damage(self, partition: int, file: SnapshotFile, scratch: Path) -> str | None:
-        try:
-            self._fetch(partition, file, scratch)
-        except _DamagedError as error:
-            return str(error)
-        return None
+def _state_in(checkpoint: Path, partition: int) -> FoldState:
+    """Where the fold of a checkpoint stands."""
+    store = RocksStore(checkpoint, read_only=True)
+    try:
+        state = stored_state(store, partition)
+    finally:
+        store.close()
+    if state is None:
+        raise AssayError(f"{checkpoint}: expected the state of partition {partition}, nothing was ever stored in it")
+    return state
 
-    def _sweep(self, partition: int, remaining: Sequence[Manifest]) -> None:
-        """Delete old files that no manifest names."""
-        named = {file.sha256 for manifest in remaining for file in manifest.files}
-        folder = f"{self._topic}-{partition}/files"
-        unnamed = [f"{folder}/{name}" for name in self._files.names(folder) if name not in named]
-        if not unnamed or not remaining:
-            return
-        newest = self._files.modified(self._manifest_name(partition, remaining[0].next_offset))
-        for name in unnamed:
-            modified = self._files.modified(name)
-            if newest is not None and modified is not None and modified < newest - _KEPT_UNNAMED:
-                self._files.remove(name)
 
-    def _manifest_name(self, partition: int, offset: int) -> str:
-        return f"{self._topic}-{partition}/manifests/{offset:020d}.json"
-
-    def _file_name(self, partition: int, sha256: str) -> str:
-        return f"{self._topic}-{partition}/files/{sha256}"
+def _damage(folder: SnapshotFolder, file: SnapshotFile, scratch: Path) -> str | None:
+    try:
+        folder.fetch(file, scratch)
+    except DamagedSnapshotError as error:
+        return str(error)
+    return None
 
 
 def _sync(path: Path) -> None:

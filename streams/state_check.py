@@ -1,5 +1,6 @@
 """Reads a state to its end and says what is wrong with it."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from features.errors import AssayError
@@ -8,6 +9,7 @@ from features.rocks_store import RocksStore
 from streams.partition import stored_state
 
 _MOST_DAMAGES = 20
+_PROGRESS_EVERY = 1_000
 
 
 class Checked(NamedTuple):
@@ -28,15 +30,21 @@ class Checked(NamedTuple):
     damages: list[str]
 
 
-def check(store: RocksStore, partition: int) -> Checked:
+def check(store: RocksStore, partition: int, progress: Callable[[int, int], None] = lambda *_: None) -> Checked:
     """Read every account and value; every checksum of RocksDB and every packed record is looked at.
 
     Account ids appear in no message, only their hashes.
+
+    Args:
+        store: opened; it is only read.
+        partition: its number, for messages.
+        progress: told accounts read, and about how many there are.
     """
     damages: list[str] = []
     next_offset: int | None = None
     accounts = events = values = 0
     try:
+        estimate = store.estimated_accounts()
         state = stored_state(store, partition)
         if state is None:
             damages.append("nothing says where its fold stands: no checkpoint was ever stored")
@@ -46,6 +54,8 @@ def check(store: RocksStore, partition: int) -> Checked:
             values += 1
         for key, packed in store.accounts():
             accounts += 1
+            if accounts % _PROGRESS_EVERY == 0:
+                progress(accounts, max(accounts, estimate))
             try:
                 account = unpack(key, packed)
             except AssayError as error:

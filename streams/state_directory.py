@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from features.errors import AssayError
@@ -34,6 +34,19 @@ def local_partitions(states: Path, topic: str) -> list[int]:
     if not states.is_dir():
         return []
     return partition_numbers(topic, (path.name for path in states.iterdir() if path.is_dir()))
+
+
+def bytes_in(directory: Path) -> int:
+    """Bytes of the files in a state; a worker may be replacing some meanwhile.
+
+    >>> bytes_in(Path("no such directory"))
+    0
+    """
+    total_bytes = 0
+    for path in directory.glob("*"):
+        with suppress(FileNotFoundError):
+            total_bytes += path.stat().st_size
+    return total_bytes
 
 
 def check_free(directory: Path, *, replace: bool) -> None:

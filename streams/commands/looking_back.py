@@ -1,16 +1,20 @@
 """What the commands that look back share: options, and the way from settings to a log and a time machine."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.errors import AssayError
 from streams.config import Config, load_config
 
 if TYPE_CHECKING:
     from streams.history import History
+    from streams.replay_range import Place
     from streams.time_machine import TimeMachine
     from streams.topic_reader import TopicReader
 
@@ -23,20 +27,39 @@ ArchiveOption = Annotated[
 ]
 
 
-class LookingBack(NamedTuple):
+@dataclass(slots=True)
+class LookingBack:
     """Everything that a command needs to look back.
 
     Attributes:
         config: settings in force.
-        reader: any topic.
         history: the events log, out of its topic or an archive.
         machine: partitions at any place of it.
+        open_reader: connects a reader that is closed with the block.
     """
 
     config: Config
-    reader: "TopicReader"
     history: "History"
     machine: "TimeMachine"
+    open_reader: "Callable[[], TopicReader]"
+    _reader: "TopicReader | None" = None
+
+    @property
+    def reader(self) -> "TopicReader":
+        """Any topic. Connected when it is first asked for: whoever reads an archive needs no broker."""
+        if self._reader is None:
+            self._reader = self.open_reader()
+        return self._reader
+
+
+def place_option(text: str | None, option: str) -> "Place | None":
+    """A time or an offset given as `option`; anything else is wrong usage."""
+    from streams.replay_range import parse_place
+
+    try:
+        return None if text is None else parse_place(text, time.time_ns() // 1_000_000)
+    except AssayError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 @contextmanager
@@ -60,13 +83,25 @@ def looking_back(
     topic = f"{config.text('topics.prefix')}events"
     first_model, open_model = open_models(config.text("models.first"), Path(config.text("models.directory")))
     url = config.text("snapshots.url")
-    with TopicReader(connection(config)) as reader:
-        history: History = ArchiveHistory(archive, topic) if archive else TopicHistory(reader, topic)
+    with ExitStack() as stack:
+
+        def open_reader() -> TopicReader:
+            return stack.enter_context(TopicReader(connection(config)))
+
+        reader: TopicReader | None = None
+        history: History
+        if archive:
+            history = ArchiveHistory(archive, topic)
+        else:
+            reader = open_reader()
+            history = TopicHistory(reader, topic)
         machine = TimeMachine(
             history,
-            SnapshotStore(url, topic) if url else None,
+            SnapshotStore(url, topic, first_model=first_model.id, feature_set=first_model.feature_set.hash)
+            if url
+            else None,
             first_model,
             open_model,
             trust(config.secret("security.internal_key"), config.flag("security.trust_internal")),
         )
-        yield LookingBack(config, reader, history, machine)
+        yield LookingBack(config, history, machine, open_reader, reader)

@@ -1,6 +1,5 @@
 """`assay state`: look at the state of partitions, check it, keep it elsewhere, bring it back, make it anew."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 from features.errors import AssayError
 from streams.commands.config import ConfigOption
 from streams.commands.looking_back import ArchiveOption, BootstrapOption
+from streams.commands.state_show import show
 from streams.config import Config, load_config
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _NEWEST = 2**63 - 1
 
 app = typer.Typer(no_args_is_help=True, help="The state of partitions: look, check, keep elsewhere, bring back.")
+app.command()(show)
 
 StateOption = Annotated[
     Path | None, typer.Option("--state", help="Directory of all states.  [default: state.directory]")
@@ -88,6 +89,7 @@ def verify(
     Exit code 1 if anything is damaged, with one line per damage.
     """
     from features.rocks_store import RocksStore
+    from streams.commands.progress import amount_progress
     from streams.state_check import Checked, check
     from streams.state_directory import directory_of, local_partitions
 
@@ -96,8 +98,11 @@ def verify(
     is_whole = True
     for number in _chosen(partition, local_partitions(states, topic)):
         try:
-            with _opened(RocksStore(directory_of(states, topic, number), read_only=True)) as opened:
-                checked = check(opened, number)
+            with (
+                _opened(RocksStore(directory_of(states, topic, number), read_only=True)) as opened,
+                amount_progress(f"partition {number}") as progress,
+            ):
+                checked = check(opened, number, progress)
         except AssayError as error:
             checked = Checked(None, 0, 0, 0, [str(error)])
         what = (
@@ -136,7 +141,10 @@ def snapshot(
     config = _settings(config_path, state, snapshots)
     states, topic = _states(config), _topic(config)
     store = _required(config)
-    for number in _chosen(partition, local_partitions(states, topic)):
+    numbers = _chosen(partition, local_partitions(states, topic))
+    if not numbers:
+        raise AssayError(f"{states}: expected states of {topic} there, there is none; check state.directory")
+    for number in numbers:
         directory = directory_of(states, topic, number)
         if not directory.is_dir():
             raise AssayError(f"{directory}: expected the state of partition {number}, there is none")
@@ -260,6 +268,7 @@ def _opened(store: "RocksStore") -> Iterator["RocksStore"]:
 def _described(directory: Path, number: int) -> dict[str, Any]:
     from features.rocks_store import RocksStore
     from streams.partition import stored_state
+    from streams.state_directory import bytes_in
 
     with _opened(RocksStore(directory, read_only=True)) as opened:
         stands = stored_state(opened, number)
@@ -271,7 +280,7 @@ def _described(directory: Path, number: int) -> dict[str, Any]:
             "feature_set": stands.feature_set if stands else None,
             "degraded": stands.degraded if stands else None,
             "accounts_estimated": opened.estimated_accounts(),
-            "bytes": sum(path.stat().st_size for path in directory.iterdir() if path.is_file()),
+            "bytes": bytes_in(directory),
         }
 
 
@@ -318,4 +327,3 @@ def _print(row: dict[str, Any], line: str, as_json: bool) -> None:
     import orjson
 
     typer.echo(orjson.dumps(row) if as_json else line)
-    sys.stdout.flush()
