@@ -1,4 +1,4 @@
-"""At which score an event's outcome changes: `models.decision` read the other way round, solved exactly.
+"""At which score an event's outcome changes: `models.decision` solved for the score.
 
 The cost of each outcome is a straight line in the probability, and the slopes fall from the mildest outcome to the
 strongest. A stronger outcome j is cheaper than a milder one i beyond the place where their lines cross; so some outcome
@@ -6,7 +6,6 @@ of strength s or more is the cheapest beyond the least over j >= s of the larges
 """
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import NamedTuple
 
 from features.columns import APPLICATION, LOGIN, PAYMENT
@@ -17,8 +16,8 @@ from models.policy import APPROVE, DECLINE, Costs, Policy
 class _Line(NamedTuple):
     """Expected cost of one outcome: at probability 0, and what is added up to probability 1."""
 
-    at_zero: Fraction
-    slope: Fraction
+    at_zero: float
+    slope: float
 
 
 def threshold(policy: Policy, outcome: str, amount_minor: int, kind: int) -> float | None:
@@ -45,12 +44,12 @@ def threshold(policy: Policy, outcome: str, amount_minor: int, kind: int) -> flo
     if not milder:
         return 0.0
     places = [place for line in stronger if (place := _cheaper_from(line, milder)) is not None and place < 1]
-    return max(0.0, float(min(places))) if places else None
+    return min(places) if places else None
 
 
-def _cheaper_from(line: _Line, milder: Sequence[_Line]) -> Fraction | None:
+def _cheaper_from(line: _Line, milder: Sequence[_Line]) -> float | None:
     """Probability above which `line` is below every one of `milder`; None if it never is."""
-    places = [Fraction(0)]
+    places = [0.0]
     for other in milder:
         if other.slope > line.slope:
             places.append((line.at_zero - other.at_zero) / (other.slope - line.slope))
@@ -66,15 +65,15 @@ def _costs(policy: Policy, kind: int) -> Costs:
 def _lines(costs: Costs, amount_minor: int) -> list[_Line | None]:
     """One line per outcome, mildest first; None where it is not on offer."""
     from_amount = costs.exposure_from_amount and amount_minor > 0
-    exposure = Fraction(amount_minor if from_amount else costs.exposure_minor)
-    loss = Fraction(costs.loss_given_fraud) * exposure + costs.chargeback_fee_minor
-    insult = costs.insult_minor + Fraction(costs.margin) * exposure
+    exposure = amount_minor if from_amount else costs.exposure_minor
+    loss = costs.loss_given_fraud * exposure + costs.chargeback_fee_minor
+    insult = costs.insult_minor + costs.margin * exposure
     lines: list[_Line | None] = []
     for treatment in (APPROVE, costs.step_up, costs.review, DECLINE):
         if treatment is None:
             lines.append(None)
             continue
-        lost_customers = Fraction(treatment.abandon_share) * insult
-        passed_fraud = Fraction(treatment.fraud_pass_share) * loss
+        lost_customers = treatment.abandon_share * insult
+        passed_fraud = treatment.fraud_pass_share * loss
         lines.append(_Line(treatment.cost_minor + lost_customers, passed_fraud - lost_customers))
     return lines

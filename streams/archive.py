@@ -107,7 +107,7 @@ class TopicArchiver:
                 return
             yield len(records), records[-1].offset + 1 - at
             at = records[-1].offset + 1
-        last = cutter.finish(end)
+        last = cutter.finish()
         if last is not None:
             self._write(partition, last)
         yield 0, end - at

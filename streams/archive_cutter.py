@@ -58,9 +58,13 @@ class Cutter:
             self._records.append(record)
             self._bytes += size
 
-    def finish(self, end: int) -> Piece | None:
-        """The last piece: up to `end`, the offset after everything that was read; None if it would hold no record."""
-        return self._cut(end - 1) if self._records else None
+    def finish(self) -> Piece | None:
+        """The last piece; None if it would hold no record.
+
+        It covers nothing beyond its last record: offsets after that look empty, but a reader that was told too early
+        that the log ends would look the same.
+        """
+        return self._cut(self._records[-1].offset) if self._records else None
 
     def _cut(self, last: int) -> Piece:
         piece = Piece(self._first, last, self._hour, self._records)

@@ -1,19 +1,20 @@
 """A log out of its archive: everything that reads a topic by place can read this instead."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow
+from numpy.typing import NDArray
 from pyarrow import compute, parquet
 
 from features.errors import AssayError
+from streams.archive_columns import RECORD
 from streams.archive_layout import ArchiveFile, chains, hour_of, topic_name
 from streams.archive_store import ArchiveStore
 from streams.history import Bounds
 from streams.log import LogRecord
 
-_COLUMNS = ["offset", "timestamp_ms", "key", "value", "headers"]
 _BATCH_RECORDS = 5_000
 
 
@@ -74,10 +75,10 @@ class ArchiveHistory:
         for file in self._chain(partition):
             if file.last < start or file.first >= end:
                 continue
-            for batch in self._batches(file, _COLUMNS):
-                records = [record for record in _records(batch) if start <= record.offset < end]
-                if records:
-                    yield records
+            for batch in self._batches(file, ["offset", "timestamp_ms", "key", "value", "headers"]):
+                wanted = batch.slice(*_slice(batch["offset"].to_numpy(), start, end))
+                if len(wanted):
+                    yield _records(wanted)
 
     def _chain(self, partition: int) -> list[ArchiveFile]:
         if partition not in self._chains:
@@ -89,26 +90,36 @@ class ArchiveHistory:
 
     def _batches(self, file: ArchiveFile, columns: list[str]) -> Iterator[Any]:
         """Rows of a file, some at a time, checked: a damaged file gives an error, never other records."""
-        before = file.first - 1
+        before, count = file.first - 1, 0
+        content = pyarrow.BufferReader(self._store.get(file))
         try:
-            with (
-                self._store.opened(file) as opened,
-                parquet.ParquetFile(opened, page_checksum_verification=True) as rows,
-            ):
+            with parquet.ParquetFile(content, page_checksum_verification=True) as rows:
+                kinds = dict(zip(rows.schema_arrow.names, rows.schema_arrow.types, strict=True))
+                if any(kinds.get(name) != RECORD[name] for name in columns):
+                    raise self._damaged(file, "its columns are not those of an archive")
                 for batch in rows.iter_batches(_BATCH_RECORDS, columns=columns):
-                    offsets = [before, *batch["offset"].to_pylist()]
-                    if offsets[-1] > file.last or any(later <= earlier for earlier, later in pairwise(offsets)):
+                    offsets = batch["offset"].to_numpy()
+                    if offsets[-1] > file.last or (np.diff(offsets, prepend=before) <= 0).any():
                         raise self._damaged(file, "its offsets are not those of its name")
                     before = offsets[-1]
+                    count += len(batch)
                     yield batch
-        except (pyarrow.ArrowException, OSError, KeyError) as error:
-            raise self._damaged(file, str(error).splitlines()[0]) from error
+                if count != rows.metadata.num_rows:
+                    raise self._damaged(file, "rows are missing")
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise self._damaged(file, next(iter(str(error).splitlines()), type(error).__name__)) from error
 
     def _damaged(self, file: ArchiveFile, reason: str) -> AssayError:
         return AssayError(
             f"{self._where}: {file.path} cannot be read ({reason}); move it and the later files of its partition away "
             "and archive them again"
         )
+
+
+def _slice(offsets: NDArray[np.int64], start: int, end: int) -> tuple[int, int]:
+    """Place and number of those from `start` up to before `end`."""
+    first, last = np.searchsorted(offsets, (start, end))
+    return int(first), int(last - first)
 
 
 def _records(batch: Any) -> list[LogRecord]:

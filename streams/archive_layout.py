@@ -130,10 +130,11 @@ def _check_neighbours(earlier: ArchiveFile, later: ArchiveFile, where: str) -> N
     if later.first > earlier.last + 1:
         raise AssayError(
             f"{partition}: offsets {earlier.last + 1} to {later.first - 1} are missing before {later.path}; put their "
-            "files back, or archive the topic anew into an empty directory"
+            "files back, or move this one and every later one of the partition away: the next run writes them again"
         )
     if later.first <= earlier.last:
         raise AssayError(
             f"{partition}: {earlier.path} and {later.path} both hold offset {later.first}, so queries count records "
-            "twice; two runs wrote at the same time. Move the shorter of the two away, and those after it"
+            "twice: two runs wrote at the same time. Move the second and every later one of the partition away: the "
+            "next run writes them again"
         )

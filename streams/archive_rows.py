@@ -52,6 +52,7 @@ def parquet_bytes(topic: str, partition: int, records: Sequence[LogRecord], reda
         use_dictionary=searched,
         write_statistics=searched,  # not of raw bytes: the smallest and largest value would stand there whole
         write_page_checksum=True,
+        store_schema=False,  # Parquet's own types say it all
     )
     return file.getvalue()
 

@@ -2,61 +2,54 @@
 
 import fcntl
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
-
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
 from features.errors import AssayError
 from streams.archive_layout import ArchiveFile, parse
-
-_ATTEMPTS = 4
-_PAUSE_S = 0.25
-_T = TypeVar("_T")
+from streams.remote_files import UNFINISHED, RemoteFiles
 
 
 class ArchiveStore:
     """The files below one URL. A file appears whole or not at all.
 
     Args:
-        url: a directory, or an object store that fsspec knows (``s3://bucket/prefix``).
+        url: a directory, or any URL that fsspec opens (``s3://bucket/prefix``).
+
+    Attributes:
+        url: the same, fit for messages.
 
     Raises:
         AssayError: the URL names a store that is not known or not installed.
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            self._files, self._root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise AssayError(
-                f"archive {url}: {error}; name a directory, or install what the URL needs (for s3://: pip install "
-                "'assay[s3]')"
-            ) from None
-        self._root = self._root.rstrip("/")
-        self.url = url
+        self._remote = RemoteFiles(url)
+        self.url = self._remote.url
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, topics: Sequence[str]) -> Iterator[None]:
         """Keeps other runs on this machine from writing into the same directory meanwhile.
 
         An object store has no such lock: there, one run at a time is the caller's promise.
 
+        Args:
+            topics: what a killed run left unfinished of these is removed.
+
         Raises:
             AssayError: another one is writing.
         """
-        if not isinstance(self._files, LocalFileSystem):
+        directory = self._remote.directory
+        if directory is None:
             yield
             return
         try:
-            Path(self._root).mkdir(parents=True, exist_ok=True)
-            lock = (Path(self._root) / ".lock").open("ab")
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = (directory / ".lock").open("ab")
         except OSError as error:
-            raise self._failed("write there", error) from None
+            raise AssayError(f"archive {self.url}: expected a directory to write into ({error.strerror})") from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go of it when the process ends
@@ -64,6 +57,9 @@ class ArchiveStore:
                 raise AssayError(
                     f"archive {self.url}: another `assay archive` is writing there; let it finish, or stop it"
                 ) from None
+            for name in chain.from_iterable(map(self._remote.below, topics)):
+                if name.endswith(UNFINISHED):  # some readers of directories would take it for a part of the table
+                    self._remote.remove(name)
             yield
 
     def files(self, topic: str) -> list[ArchiveFile]:
@@ -72,10 +68,7 @@ class ArchiveStore:
         Raises:
             AssayError: the store does not answer, or holds other Parquet files there.
         """
-        self._files.invalidate_cache()  # another process may have written
-        directory = f"{self._root}/{topic}"
-        found = self._tried(f"list {topic}", lambda: self._files.find(directory))
-        return [file for path in found if (file := parse(f"{topic}{path[len(directory) :]}")) is not None]
+        return [file for name in self._remote.below(topic) if (file := parse(name)) is not None]
 
     def put(self, file: ArchiveFile, content: bytes) -> None:
         """Write a file; one of the same name is replaced.
@@ -83,53 +76,22 @@ class ArchiveStore:
         Raises:
             AssayError: the store does not take it.
         """
-        path = f"{self._root}/{file.path}"
-        self._tried(f"write {file.path}", lambda: self._put(path, file, content))
+        self._remote.write(file.path, content)
+        if self._remote.directory is not None:
+            # Its name, too, must outlive a power failure before a later file is written into another directory.
+            for directory in list((self._remote.directory / file.path).parents)[:3]:
+                _sync(directory)
 
-    @contextmanager
-    def opened(self, file: ArchiveFile) -> Iterator[BinaryIO]:
-        """A file for reading at any place.
+    def get(self, file: ArchiveFile) -> bytes:
+        """Content of a file.
 
         Raises:
             AssayError: it is gone, or the store does not answer.
         """
-        opened = self._tried(f"read {file.path}", lambda: self._files.open(f"{self._root}/{file.path}", "rb"))
-        with opened:
-            yield cast(BinaryIO, opened)
-
-    def _put(self, path: str, file: ArchiveFile, content: bytes) -> None:
-        if not isinstance(self._files, LocalFileSystem):
-            self._files.pipe_file(path, content)  # an object appears when it is complete
-            return
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # One name per partition: what a crash leaves behind is overwritten. Queries pass over names with a dot.
-        unfinished = Path(self._root) / file.topic / f".{file.topic}-{file.partition}.unfinished"
-        with unfinished.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        unfinished.replace(target)
-        for directory in (target.parent, target.parent.parent, target.parent.parent.parent):
-            _sync(directory)
-
-    def _tried(self, doing: str, action: Callable[[], _T]) -> _T:
-        for attempt in range(_ATTEMPTS):
-            try:
-                return action()
-            except FileNotFoundError as error:
-                raise self._failed(doing, error) from None
-            except OSError as error:
-                if attempt == _ATTEMPTS - 1:
-                    raise self._failed(doing, error) from None
-            except Exception as error:  # stores have errors of their own: no credentials, no such bucket
-                raise self._failed(doing, error) from error
-            time.sleep(_PAUSE_S * 4**attempt)
-        raise AssertionError("unreachable")
-
-    def _failed(self, doing: str, error: Exception) -> AssayError:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        return AssayError(f"archive {self.url}: could not {doing} ({reason}); put that right and run again")
+        try:
+            return self._remote.read(file.path)
+        except FileNotFoundError:
+            raise AssayError(f"archive {self.url}: {file.path} is gone; put it back, or begin later") from None
 
 
 def _sync(directory: Path) -> None:

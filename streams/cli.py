@@ -15,6 +15,7 @@ from streams.commands import (
     config,
     demo,
     dlq,
+    explain,
     replay,
     run,
     schema,
@@ -23,6 +24,7 @@ from streams.commands import (
     state,
     topics,
     train,
+    verify,
 )
 
 app = typer.Typer(
@@ -41,6 +43,8 @@ app.command("train")(train.train)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.command("replay")(replay.replay)
+app.command("verify")(verify.verify)
+app.command("explain")(explain.explain)
 app.add_typer(state.app, name="state")
 app.add_typer(dlq.app, name="dlq")
 app.command("archive")(archive.archive)

@@ -119,7 +119,7 @@ def refuse_unprotected(settings: Mapping[str, str], *, insecure: bool) -> None:
     for host in hosts(settings["bootstrap.servers"]):
         if not is_loopback(host):
             raise AssayError(
-                f"{fault}, and {host} is not this machine: use --security sasl_ssl, "
+                f"{fault}, and {host} is not this machine: use --security sasl_ssl (ASSAY_KAFKA_SECURITY=sasl_ssl), "
                 "or --insecure (ASSAY_KAFKA_INSECURE=true) on a network that is closed in itself"
             )
 

@@ -1,18 +1,21 @@
 """Why a verdict changed: the amount at stake, the score at which the decision turns, the features that moved it."""
 
 from collections.abc import Iterable, Mapping
+from heapq import nlargest
+from typing import NamedTuple
 
 import msgspec
 
+from features.columns import APPLICATION, LOGIN, PAYMENT
 from features.decode import decode
 from features.errors import AssayError, InvalidRecord
-from features.events import Label, Marker
+from features.events import Application, Event, Login, Payment
 from features.records import Verdict
 from models.decision import OUTCOMES
 from models.policy import Policy
 from models.thresholds import threshold
 from streams.diff_labels import UNLABELLED, Attacks
-from streams.intake import columns_of, rate_missing
+from streams.intake import rate_missing
 from streams.log import LogRecord
 from streams.model_in_force import ModelInForce
 from streams.partition import OpenModel
@@ -20,6 +23,14 @@ from streams.verdict_diff import ChangedVerdict, Judgement, Moved, Pair, Side, c
 
 MOST_MOVED = 3
 """Features told per changed verdict."""
+
+
+class _Stake(NamedTuple):
+    """Kind of the event, and its amount in the base currency, 0 if it has none."""
+
+    kind: int
+    amount_minor: int
+
 
 _decode_verdict = msgspec.json.Decoder(Verdict).decode
 
@@ -86,9 +97,10 @@ class Causes:
         if before is not None and after is not None and change == "decision":
             stronger = max(before.decision, after.decision, key=OUTCOMES.index)
             moved = self._moved(before, after, pair)
-        stakes = [(verdict, self._stake(verdict, record)) for verdict in (before, after)]
-        amounts = [stake[0] for _, stake in stakes if stake is not None]
-        sides = [None if verdict is None else self._side(verdict, stake, stronger) for verdict, stake in stakes]
+        event = None if record is None else decode(record.value, key=record.key, timestamp_ms=record.timestamp_ms)
+        stakes = [self._stake(before, event), self._stake(after, event)]
+        amounts = [stake.amount_minor for stake in stakes if stake is not None]
+        sides = [self._side(*each, stronger) for each in zip((before, after), stakes, strict=True)]
         return ChangedVerdict(
             event_id=known.event_id,
             account_id=known.account_id,
@@ -103,11 +115,13 @@ class Causes:
             moved=moved,
         )
 
-    def _side(self, verdict: Verdict, stake: tuple[int, int] | None, stronger: str | None) -> Side:
+    def _side(self, verdict: Verdict | None, stake: _Stake | None, stronger: str | None) -> Side | None:
+        if verdict is None:
+            return None
         policy = self._models.policy(verdict)
         turns_at = None
         if stronger is not None and stake is not None and policy is not None:
-            turns_at = threshold(policy, stronger, *stake)
+            turns_at = threshold(policy, stronger, stake.amount_minor, stake.kind)
         return Side(
             decision=verdict.decision,
             score=verdict.score,
@@ -117,16 +131,20 @@ class Causes:
             policy=verdict.policy,
         )
 
-    def _stake(self, verdict: Verdict | None, record: LogRecord | None) -> tuple[int, int] | None:
-        """Amount in the base currency at the rates of the verdict's model, and the kind of the event."""
+    def _stake(self, verdict: Verdict | None, event: Event | InvalidRecord | None) -> _Stake | None:
+        """What was at stake at the exchange rates of the verdict's model; None if it or the event is not known."""
         model = None if verdict is None else self._models.model(verdict)
-        if model is None or record is None:
+        if model is None or not isinstance(event, Payment | Login | Application):
             return None
-        event = decode(record.value, key=record.key, timestamp_ms=record.timestamp_ms)
-        if isinstance(event, InvalidRecord | Label | Marker) or rate_missing(event, model.rates) is not None:
+        if rate_missing(event, model.rates) is not None:
             return None
-        columns, _ = columns_of([event], [record], model.rates)
-        return int(columns["amount_minor"][0]), int(columns["kind"][0])
+        if isinstance(event, Payment):
+            return _Stake(PAYMENT, model.rates.to_base_minor(event.amount_minor, event.currency))
+        if isinstance(event, Login):
+            return _Stake(LOGIN, 0)
+        if event.requested_minor is None or event.currency is None:
+            return _Stake(APPLICATION, 0)
+        return _Stake(APPLICATION, model.rates.to_base_minor(event.requested_minor, event.currency))
 
     def _moved(self, before: Verdict, after: Verdict, pair: Pair) -> list[Moved]:
         """Computed from the features where both models are known, else from the reasons that the verdicts give."""
@@ -155,10 +173,10 @@ def moved(before: Mapping[str, float], after: Mapping[str, float]) -> list[Moved
     >>> moved({"a": 1.0, "b": 0.5}, {"a": 1.0, "b": 0.25, "c": -2.0})
     [Moved(feature='c', before=0.0, after=-2.0), Moved(feature='b', before=0.5, after=0.25)]
     """
-    names = dict.fromkeys([*before, *after])
-    differences = [(name, _digits(before.get(name, 0.0)), _digits(after.get(name, 0.0))) for name in names]
-    strongest = sorted(differences, key=lambda item: -abs(item[2] - item[1]))[:MOST_MOVED]
-    return [Moved(*item) for item in strongest if item[1] != item[2]]
+    both = [(name, before.get(name, 0.0), after.get(name, 0.0)) for name in dict.fromkeys([*before, *after])]
+    strongest = nlargest(MOST_MOVED, both, key=lambda item: abs(item[2] - item[1]))
+    told = [Moved(name, _digits(one), _digits(other)) for name, one, other in strongest]
+    return [each for each in told if each.before != each.after]
 
 
 def _told(verdict: Verdict) -> dict[str, float]:

@@ -91,6 +91,9 @@ def witness(machine: TimeMachine, partition: int, offset: int, progress: Progres
     Raises:
         AssayError: the log holds no record there, or its state cannot be rebuilt.
     """
+    there = machine.history.partitions()
+    if partition not in there:
+        raise AssayError(f"the log has the partitions {there[0]} to {there[-1]}, got {partition}")
     low, high = machine.history.bounds(partition)
     if not low <= offset < high:
         raise AssayError(f"partition {partition} of the log goes from {low} to before {high}: {offset} is not in it")
@@ -113,7 +116,7 @@ def explain(seen: Witnessed, *, unmasked: bool = False) -> Explanation:
         later = sum(past.time_ms > event.time_ms for past in account.events)
     features: list[FeatureLine] = []
     scores = costs = None
-    if seen.output.judged:
+    if seen.output.verdicts:
         (judged,) = seen.output.judged
         verdict = msgspec.json.decode(seen.output.verdicts[0].value)
         features = feature_lines(model, judged.features[0])

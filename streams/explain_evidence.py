@@ -5,15 +5,13 @@ the compiled kernel.
 """
 
 import math
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from features import measures as m
-from features.columns import APPLICATION, DECLINED, FAILED, LOGIN, PAYMENT, PROFILE_CHANGE
 from features.errors import AssayError, InvalidRecord
 from features.events import Marker
 from features.feature import DEVIATIONS, DIRECT, RATIO, Feature
@@ -22,6 +20,7 @@ from features.packing import unpack
 from features.windows import WINDOW_NAMES, WINDOWS_MS
 from streams.account_view import PastEvent, past_events
 from streams.explain import Witnessed
+from streams.explain_measures import ELSEWHERE, ITSELF, LIFETIME, NEW, SINCE, WINDOWED, Statistic
 from streams.intake import columns_of
 
 TOLERANCE = 1e-6
@@ -79,7 +78,7 @@ def evidence(seen: Witnessed, name: str) -> Evidence:
     feature_set = seen.model.feature_set
     if name not in feature_set.index:
         raise AssayError(f"{name!r} is no feature of the set in force; docs/features.md lists them")
-    if not seen.output.judged or isinstance(seen.event, InvalidRecord | Marker):
+    if not seen.output.verdicts or isinstance(seen.event, InvalidRecord | Marker):
         raise AssayError(
             f"offset {seen.record.offset} was not judged, so it has no features; explain it without --feature"
         )
@@ -129,97 +128,6 @@ class _Past(NamedTuple):
         return begin_ms is None or bool(self.folded.summaries[0]["until_ms"] > begin_ms)
 
 
-class _Statistic(NamedTuple):
-    """How a measure over a window is made: which events count, and what is done with them."""
-
-    what: str
-    counts: Callable[[Any], bool]
-    number: Callable[[Sequence[Any]], float]
-
-
-def _amounts(rows: Sequence[Any]) -> list[int]:
-    return [int(row["amount_minor"]) for row in rows]
-
-
-def _is(kind: int, mark: int = 0) -> Callable[[Any], bool]:
-    return lambda row: bool(row["kind"] == kind and (row["marks"] & mark) == mark)
-
-
-def _brings(entity: str) -> Callable[[Any], bool]:
-    return lambda row: bool(row[entity] != 0)
-
-
-def _distinct(entity: str) -> Callable[[Sequence[Any]], float]:
-    return lambda rows: float(len({int(row[entity]) for row in rows}))
-
-
-def _count(rows: Sequence[Any]) -> float:
-    return float(len(rows))
-
-
-def _sum(rows: Sequence[Any]) -> float:
-    return float(sum(_amounts(rows)))
-
-
-def _mean(rows: Sequence[Any]) -> float:
-    return sum(_amounts(rows)) / len(rows) if rows else math.nan
-
-
-def _deviation(rows: Sequence[Any]) -> float:
-    return statistics.stdev(_amounts(rows)) if len(rows) > 1 else math.nan
-
-
-def _least(rows: Sequence[Any]) -> float:
-    return float(min(_amounts(rows), default=math.nan))
-
-
-def _most(rows: Sequence[Any]) -> float:
-    return float(max(_amounts(rows), default=math.nan))
-
-
-_ENTITIES = ("merchant", "device", "ip", "country", "beneficiary")
-_WINDOWED = {
-    m.COUNT: _Statistic("number of payments", _is(PAYMENT), _count),
-    m.SUM: _Statistic("sum of payment amounts", _is(PAYMENT), _sum),
-    m.MEAN: _Statistic("mean payment amount", _is(PAYMENT), _mean),
-    m.STD: _Statistic("sample standard deviation of payment amounts", _is(PAYMENT), _deviation),
-    m.MIN: _Statistic("smallest payment amount", _is(PAYMENT), _least),
-    m.MAX: _Statistic("largest payment amount", _is(PAYMENT), _most),
-    m.DECLINES: _Statistic("number of declined payments", _is(PAYMENT, DECLINED), _count),
-    m.LOGINS: _Statistic("number of logins", _is(LOGIN), _count),
-    m.FAILED_LOGINS: _Statistic("number of failed logins", _is(LOGIN, FAILED), _count),
-    m.PROFILE_CHANGES: _Statistic("number of profile changes", _is(PROFILE_CHANGE), _count),
-} | {
-    m.MERCHANTS + place: _Statistic(f"distinct values of {entity}", _brings(entity), _distinct(entity))
-    for place, entity in enumerate(_ENTITIES)
-}
-_LIFETIME = {
-    m.LIFETIME_COUNT: _Statistic("payments in the whole past", _is(PAYMENT), _count),
-    m.LIFETIME_MEAN: _Statistic("mean payment amount of the whole past", _is(PAYMENT), _mean),
-    m.LIFETIME_STD: _Statistic("standard deviation of the amounts of the whole past", _is(PAYMENT), _deviation),
-    m.LIFETIME_EVENTS: _Statistic("events of every kind in the whole past", lambda _: True, _count),
-}
-_SINCE = {
-    m.SINCE_PAYMENT: ("seconds since the latest payment", _is(PAYMENT)),
-    m.SINCE_LOGIN: ("seconds since the latest login", _is(LOGIN)),
-    m.SINCE_FAILED_LOGIN: ("seconds since the latest failed login", _is(LOGIN, FAILED)),
-    m.SINCE_PROFILE_CHANGE: ("seconds since the latest profile change", _is(PROFILE_CHANGE)),
-}
-_NEW = {m.NEW_MERCHANT + place: entity for place, entity in enumerate(_ENTITIES)}
-_ITSELF: dict[int, tuple[str, Callable[[Any], float]]] = {
-    m.AMOUNT: ("amount of the event itself", lambda row: _own_amount(row)),
-    m.IS_PAYMENT: ("whether the event is a payment", lambda row: float(row["kind"] == PAYMENT)),
-    m.IS_LOGIN: ("whether the event is a login", lambda row: float(row["kind"] == LOGIN)),
-    m.IS_APPLICATION: ("whether the event is an application", lambda row: float(row["kind"] == APPLICATION)),
-    m.METHOD: ("method of the event itself", lambda row: float(row["context"] & 15) or math.nan),
-    m.CHANNEL: ("channel of the event itself", lambda row: float(row["context"] >> 4) or math.nan),
-}
-_ELSEWHERE = {
-    m.LOCAL_HOUR: "hour of the day where the event happened",
-    m.LOCAL_WEEKDAY: "day of the week where the event happened",
-    m.DISTANCE_KM: "distance from the latest position",
-    m.SPEED_KMH: "speed from the latest position",
-}
 _FOLDED = "part of the past was folded into tiles: the events below are only those still kept one by one"
 
 
@@ -227,28 +135,28 @@ def _part(past: _Past, place: int) -> Part:
     """The measure at `place` of the vector of measures, from the history."""
     if place < m.N_WINDOWED * m.N_WINDOWS:
         window = WINDOW_NAMES[place % m.N_WINDOWS]
-        return _over(past, _WINDOWED[place // m.N_WINDOWS], window)
-    if place in _LIFETIME:
-        return _over(past, _LIFETIME[place], None)
-    if place in _SINCE:
-        what, counts = _SINCE[place]
+        return _over(past, WINDOWED[place // m.N_WINDOWS], window)
+    if place in LIFETIME:
+        return _over(past, LIFETIME[place], None)
+    if place in SINCE:
+        what, counts = SINCE[place]
         return _since(past, what, [row for row in range(len(past.rows)) if counts(past.rows[row])][-1:])
     if place == m.SINCE_FIRST:
         return _since(past, "seconds since the first event", [0] if past.rows else [])
     if place == m.SINCE_NEW_DEVICE:
         return _since(past, "seconds since the latest introduction of a device", _introduction(past))
-    if place in _NEW:
-        return _novelty(past, _NEW[place])
-    if place in _ITSELF:
-        what, number = _ITSELF[place]
+    if place in NEW:
+        return _novelty(past, NEW[place])
+    if place in ITSELF:
+        what, number = ITSELF[place]
         return Part(what=what, window=None, value=_known(number(past.event)), events=[], note="")
     placed = [row for row, event in enumerate(past.rows) if not math.isnan(event["latitude"] + event["longitude"])]
     is_travel = place in (m.DISTANCE_KM, m.SPEED_KMH)
     events = [past.shown[row] for row in placed[-1:]] if is_travel else []
-    return Part(what=_ELSEWHERE[place], window=None, value=None, events=events, note="not computed again here")
+    return Part(what=ELSEWHERE[place], window=None, value=None, events=events, note="not computed again here")
 
 
-def _over(past: _Past, statistic: _Statistic, window: str | None) -> Part:
+def _over(past: _Past, statistic: Statistic, window: str | None) -> Part:
     """A statistic over a window (t - W, t], or over everything up to t."""
     begin_ms = None if window is None else int(past.event["time_ms"]) - WINDOWS_MS[window]
     chosen = [
@@ -301,11 +209,6 @@ def _novelty(past: _Past, entity: str) -> Part:
     return Part(
         what=f"whether {entity} is new to the account", window=None, value=_known(value), events=holding, note=note
     )
-
-
-def _own_amount(row: Any) -> float:
-    has_amount = row["kind"] == PAYMENT or (row["kind"] == APPLICATION and row["amount_minor"] > 0)
-    return float(row["amount_minor"]) if has_amount else math.nan
 
 
 def _combined(feature: Feature, numbers: Sequence[float]) -> float:

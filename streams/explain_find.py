@@ -34,25 +34,28 @@ _named = msgspec.json.Decoder(_Named).decode
 
 
 def needles_of(event_id: str) -> list[bytes]:
-    r"""How an id can stand in JSON: as it is, or with what is not ASCII escaped.
+    r"""How an id can stand in JSON: as it is, with what is not ASCII escaped, or with its slashes escaped.
 
     >>> needles_of("e1"), needles_of("é")
     ([b'e1'], [b'\xc3\xa9', b'\\u00e9'])
+    >>> needles_of("a/b")
+    [b'a/b', b'a\\/b']
     """
-    forms = (json.dumps(event_id, ensure_ascii=False), json.dumps(event_id))
+    forms = [json.dumps(event_id, ensure_ascii=False), json.dumps(event_id)]
+    forms += [form.replace("/", r"\/") for form in forms]
     return [form[1:-1].encode() for form in dict.fromkeys(forms)]
 
 
 def find_event(
     history: History, event_id: str, ranges: Iterable[PartitionRange], progress: Progress = lambda *_: None
 ) -> list[Found]:
-    """Every record within `ranges` whose own id is `event_id`: the event, and its repetitions.
+    """Every record that is kept of `ranges` and whose own id is `event_id`: the event, and its repetitions.
 
     Raises:
         AssayError: see `History.read`.
     """
     needles = needles_of(event_id)
-    ranges = list(ranges)
+    ranges = [part._replace(start=max(part.start, history.bounds(part.partition).low)) for part in ranges]
     total = sum(end - start for _, start, end in ranges)
     found = []
     records_read = done = 0

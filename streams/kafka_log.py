@@ -10,7 +10,7 @@ from confluent_kafka import Message as Received
 from features.errors import AssayError
 from streams.events_log import Member
 from streams.history import Bounds
-from streams.kafka_clients import FirstError, ask_committed, advice
+from streams.kafka_clients import FirstError, advice, ask_committed
 from streams.log import LogRecord
 from streams.topic_reader import record_of
 from streams.watchdog import Watchdog

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from features.errors import AssayError
+from streams.kafka_clients import NO_RIGHT, advice
 from streams.kafka_log import KafkaLog
 from streams.watchdog import Watchdog
 
@@ -87,6 +88,8 @@ class TransactionalPublisher:
             self._producer.abort_transaction(-1)
         except KafkaException as abort_error:
             raise AssayError(_explained(abort_error, "aborting a transaction")) from None
+        if cause.code() in NO_RIGHT:  # it would be aborted for ever
+            raise AssayError(_explained(error, "publishing a batch")) from None
         _log.warning("a transaction was aborted, its batch is folded again: %s", cause.str())
         raise AbortedError from None
 
@@ -158,12 +161,8 @@ def _explained(error: KafkaException, doing: str) -> str:
             f"{doing}: another worker runs with this slot (kafka.slot) and has taken over; give each worker its own "
             "slot. Nothing is lost: what this one had not committed is folded by the other"
         )
-    if cause.code() in (
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-    ):
-        return f"{doing}: the broker refuses it ({cause.str()}); grant this user the rights listed in docs/broker.md"
+    if cause.code() in NO_RIGHT:
+        return f"{doing}: the broker refuses it ({cause.str()}); {advice(cause)}"
     return (
         f"{doing}: {cause.str()} ({cause.name()}); the worker ends so that it cannot publish twice. "
         "Start it again: it recovers by itself"

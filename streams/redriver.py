@@ -18,6 +18,7 @@ from features.errors import AssayError
 from streams.admin import connect
 from streams.dead_letter_topic import DeadLetterTopic
 from streams.dead_letters import Letter
+from streams.kafka_clients import NO_RIGHT, advice
 from streams.publisher import Message
 from streams.redrive import marks_of, message_of
 from streams.watchdog import Watchdog
@@ -28,7 +29,6 @@ TRANSACTION_S = 15.0
 SETTLE_S = 90.0
 """A transaction of somebody else that is open for longer than this is not waited for; a worker's ends in 15 s."""
 _LARGEST_MESSAGE_BYTES = 2_097_176  # what the dead-letter topics take
-_REFUSED_RIGHTS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
 _REPLACED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
@@ -47,7 +47,7 @@ class Redriver:
         self._letters = letters
         self._admin, _ = connect(settings)
         self._failures: list[tuple[str, KafkaError]] = []
-        self._watchdog = Watchdog(2 * TRANSACTION_S)
+        self._watchdog = Watchdog(4 * TRANSACTION_S)
         self._producer = Producer(
             {
                 **settings,
@@ -61,7 +61,7 @@ class Redriver:
     def __enter__(self) -> Self:
         with self._watchdog.guard("starting transactions"):
             try:
-                self._producer.init_transactions(TRANSACTION_S)
+                self._producer.init_transactions(2 * TRANSACTION_S)
             except KafkaException as error:
                 self._watchdog.stop()
                 raise _explained(error.args[0], "starting transactions") from None
@@ -118,16 +118,13 @@ class Redriver:
                 self._producer.begin_transaction()
                 for message in messages:
                     self._produce(message)
-                self._producer.flush()
-                if self._failures:
-                    where, cause = self._failures[0]
-                    raise _explained(cause, f"sending to {where}")
-                self._producer.commit_transaction(TRANSACTION_S)
+                self._producer.commit_transaction(TRANSACTION_S)  # fails if one delivery did
             except BaseException as error:
                 with suppress(KafkaException):  # nothing to abort, or Kafka does it after TRANSACTION_S
                     self._producer.abort_transaction(TRANSACTION_S)
                 if isinstance(error, KafkaException):
-                    raise _explained(error.args[0], "sending dead letters back") from None
+                    where, cause = (self._failures or [("the transaction", error.args[0])])[0]
+                    raise _explained(cause, f"sending dead letters back, {where}") from None
                 raise
 
     def _produce(self, message: Message) -> None:
@@ -160,8 +157,8 @@ def _written_ends(admin: AdminClient, topic: str, partitions: Sequence[int]) -> 
 def _explained(cause: KafkaError, doing: str) -> AssayError:
     if cause.code() in _REPLACED:
         what = "another redrive has begun and goes on from here; wait for it"
-    elif cause.code() in _REFUSED_RIGHTS:
-        what = f"the broker refuses it ({cause.str()}); grant this user the operator's rights of docs/security.md"
+    elif cause.code() in NO_RIGHT:
+        what = f"the broker refuses it ({cause.str()}); {advice(cause)}"
     else:
         what = f"{cause.str()} ({cause.name()}); run this again: what was sent is marked and is not sent twice"
     return AssayError(f"{doing}: {what}")

@@ -3,12 +3,13 @@
 from typing import Any
 
 import msgspec
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from models.wording import Money, money_text
 from streams.replay import ReplaySummary
-from streams.verdict_diff import ChangedVerdict, Diff, Group, Side, Total
+from streams.verdict_diff import ChangedVerdict, Diff, Group, Total
 
 FIRST_CHANGES = 20
 """Changed verdicts shown unless all are asked for."""
@@ -58,11 +59,11 @@ def counts_line(summary: ReplaySummary) -> str:
     decisions = ", ".join(f"{count:,} {name}" for name, count in summary.decisions.items() if count)
     refused = sum(summary.dead_letters.values())
     parts = [
-        f"{summary.records:,} records in {len(summary.ranges)} ranges: {summary.verdicts:,} verdicts ({decisions or 0})",
+        f"{summary.records:,} records replayed: {summary.verdicts:,} verdicts ({decisions or 'none'})",
         f"{summary.duplicates:,} duplicates, {refused:,} refused",
     ]
     if summary.markers_passed_over:
-        parts.append(f"{summary.markers_passed_over:,} model markers were passed over")
+        parts.append(f"model markers passed over: {summary.markers_passed_over:,}")
     if summary.fresh_detectors:
         parts.append("the online detector began anew, because the model given has another one")
     return "; ".join(parts)
@@ -82,56 +83,49 @@ def diff_line(diff: Diff, money: Money) -> str:
 
 
 def show_changes(console: Console, changes: FirstChanges, money: Money) -> None:
-    """A table of changed verdicts, and how many are not in it."""
-    if not changes.kept:
-        return
-    table = Table(title="changed verdicts, in the order of the log")
-    table.add_column("event", overflow="fold")
-    table.add_column("attack")
-    table.add_column("amount", justify="right")
-    table.add_column("decision")
-    table.add_column("score")
-    table.add_column("turns at")
-    table.add_column("expected loss", justify="right")
-    table.add_column("moved most (log-odds)", overflow="fold")
+    """Some lines for each changed verdict, and how many more there are."""
     for changed in changes.kept:
-        before, after = changed.before, changed.after
-        table.add_row(
-            changed.event_id,
-            changed.attack,
-            "?" if changed.amount_minor is None else money_text(changed.amount_minor, money),
-            _both(before.decision if before else "no verdict", after.decision if after else "no verdict"),
-            _both(_score(before.score if before else None), _score(after.score if after else None)),
-            _both(_score(before.threshold if before else None), _score(after.threshold if after else None)),
-            _both(_loss(before, money), _loss(after, money)),
-            "\n".join(f"{each.feature} {each.before:+.3g} -> {each.after:+.3g}" for each in changed.moved),
-        )
-    console.print(table)
+        console.print("\n".join(_lines(changed, money)), markup=False, highlight=False, soft_wrap=True)
     if changes.wanted > len(changes.kept):
         console.print(f"and {changes.wanted - len(changes.kept):,} more: --all shows them, --diff-out writes them")
+
+
+def _lines(changed: ChangedVerdict, money: Money) -> list[str]:
+    sides = (changed.before, changed.after)
+    decision = _both(*("no verdict" if side is None else side.decision for side in sides))
+    score = _both(*(_number(None if side is None else side.score) for side in sides))
+    loss = _both(*(_money(None if side is None else side.expected_loss_minor, money) for side in sides))
+    turns_at = [None if side is None else side.threshold for side in sides]
+    if any(place is not None for place in turns_at):
+        score += f", turns at {_both(*map(_number, turns_at))}"
+    return [
+        f"{changed.event_id}: {decision}, {changed.attack}, {_money(changed.amount_minor, money)}",
+        f"    score {score}; expected loss {loss}",
+        *(f"    {each.feature} {each.before:+.3g} -> {each.after:+.3g}" for each in changed.moved),
+    ]
 
 
 def show_groups(console: Console, diff: Diff, money: Money) -> None:
     """A table of what changed, by decisions and attack, with its money."""
     if not diff.groups:
         return
-    table = Table(title="what changed")
+    table = Table(title="what changed", box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("decision", "attack"):
         table.add_column(name)
-    for name in ("verdicts", "amount at stake", "expected loss changes by"):
-        table.add_column(name, justify="right")
+    for name in ("verdicts", "amount", "expected loss"):
+        table.add_column(name, justify="right", overflow="fold")
     for group, total in _sorted(diff):
         table.add_row(
             _both(group.before or "no verdict", group.after or "no verdict"),
             group.attack,
             f"{total.count:,}",
             money_text(total.amount_minor, money),
-            money_text(total.expected_loss_minor, money),
+            _change(total.expected_loss_minor, money),
         )
     table.add_section()
     change_minor = diff.expected_loss_after_minor - diff.expected_loss_before_minor
     amount_minor = sum(total.amount_minor for total in diff.groups.values())
-    table.add_row("all", "", f"{diff.changed:,}", money_text(amount_minor, money), money_text(change_minor, money))
+    table.add_row("all", "", f"{diff.changed:,}", money_text(amount_minor, money), _change(change_minor, money))
     console.print(table)
 
 
@@ -139,12 +133,16 @@ def _both(before: str, after: str) -> str:
     return before if before == after else f"{before} -> {after}"
 
 
-def _score(score: float | None) -> str:
-    return "-" if score is None else f"{score:.6f}"
+def _number(number: float | None) -> str:
+    return "-" if number is None else f"{number:.6f}"
 
 
-def _loss(side: Side | None, money: Money) -> str:
-    return "-" if side is None or side.expected_loss_minor is None else money_text(side.expected_loss_minor, money)
+def _change(minor: int, money: Money) -> str:
+    return ("+" if minor > 0 else "") + money_text(minor, money)
+
+
+def _money(minor: int | None, money: Money) -> str:
+    return "-" if minor is None else money_text(minor, money)
 
 
 def _sorted(diff: Diff) -> list[tuple[Group, Total]]:

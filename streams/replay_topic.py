@@ -1,7 +1,7 @@
 """A replay into a topic of its own, ``<prefix>verdicts.replay.<run>``; never into a topic that anybody lives on.
 
-Every record carries the identity of its run in a header. The same replay, run again, goes on after the last record that
-is there: the bytes are the same, so what is there is the beginning of what is to come. A topic of another run is refused.
+Every record carries the identity of its run in a header. The same replay, run again, adds what is not there yet: the
+bytes are the same, so nothing has to be written twice. A topic that holds another run is refused.
 """
 
 import hashlib
@@ -103,12 +103,11 @@ class ReplayTopic:
         self._fatal = FirstError()
         client, _ = connect(connection(config))
         is_new = create_topic(client, name, partitions, {**DELETE, "retention.ms": str(KEPT_DAYS * DAY_MS)})
-        self._next = {number: 0 if is_new else self._end(reader, number) for number in range(partitions)}
+        self._there = {number: set() if is_new else self._judged(reader, number) for number in range(partitions)}
         self._producer = Producer(
             {
                 **producer_settings(config, self._fatal),
                 "enable.idempotence": True,
-                "enable.gapless.guarantee": True,  # a verdict is not taken without those before it
                 "on_delivery": self._delivered,
             }
         )
@@ -120,6 +119,7 @@ class ReplayTopic:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._producer.flush()  # ends by itself: what is not taken within message.timeout.ms has failed
+        self._producer.close()
         if kind is None:
             self._raise_failure()
 
@@ -127,7 +127,7 @@ class ReplayTopic:
         """See `Out`; what an earlier run left is not written again."""
         for place, key, value in output.verdicts:
             record = records[place]
-            if record.offset < self._next[partition]:
+            if record.offset in self._there[partition]:
                 continue
             headers = [header for header in record.headers if header[0] == TRACE_HEADER]
             self._produce(partition, key, value, [*headers, (RUN_HEADER, self._run)])
@@ -154,19 +154,18 @@ class ReplayTopic:
         if self._first_failure is not None:
             raise AssayError(
                 f"{self.name}: {self._failures} verdicts were not taken ({self._first_failure.str()}); put that right "
-                "and run the same replay again: it goes on where this one ended"
+                "and run the same replay again: it adds what is missing"
             )
 
-    def _end(self, reader: TopicReader, partition: int) -> int:
-        """Offset after the last event whose verdict is there; 0 if the partition is empty."""
-        low, high = reader.bounds(self.name, partition)
-        last: LogRecord | None = None
-        for records in reader.read(self.name, partition, max(low, high - 1), high):
-            last = records[-1]
-        if last is None:
-            return 0
-        if dict(last.headers).get(RUN_HEADER) != self._run:
-            raise AssayError(
-                f"{self.name} holds another replay (other range, model or policy): choose another --run, or delete it"
-            )
-        return msgspec.json.decode(last.value or b"", type=_Addressed).at.offset + 1
+    def _judged(self, reader: TopicReader, partition: int) -> set[int]:
+        """Offsets of the events whose verdicts are there."""
+        found: set[int] = set()
+        for records in reader.read(self.name, partition, *reader.bounds(self.name, partition)):
+            for record in records:
+                if dict(record.headers).get(RUN_HEADER) != self._run:
+                    raise AssayError(
+                        f"{self.name} holds another replay (of another range, model or policy): choose another --run, "
+                        "or delete it"
+                    )
+                found.add(msgspec.json.decode(record.value or b"", type=_Addressed).at.offset)
+        return found

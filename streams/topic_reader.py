@@ -5,7 +5,6 @@ For everything that looks back: replay, verify, explain, dead letters, the archi
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,36 +12,45 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Kafka
 from confluent_kafka import Message as Received
 
 from features.errors import AssayError
+from streams.admin import connect
 from streams.history import Bounds
+from streams.kafka_clients import NO_RIGHT, advice
 from streams.log import LogRecord
 
 ANSWER_S = 20.0
 """A broker that is silent for longer while a range is read is an error."""
 _BATCH_RECORDS = 5_000
 _POLL_S = 0.5
+_REST_S = 0.02
 
 
 class TopicReader:
-    """Ranges of the partitions of any topic, committed records only. One range at a time.
+    """Ranges of the partitions of any topic, committed records only.
+
+    Each range is read by a client of its own: one that was assigned anew may still hand out what it had fetched before.
 
     Args:
         settings: connection settings of a client (`streams.kafka_clients.connection`).
         timeout_s: how long a broker may be silent.
+
+    Raises:
+        AssayError: nobody answers there, or the credentials or the certificate are refused.
     """
 
     def __init__(self, settings: Mapping[str, Any], timeout_s: float = ANSWER_S) -> None:
         self._timeout_s = timeout_s
-        self._consumer = Consumer(
-            {
-                **settings,
-                "group.id": "assay-reader",  # the client asks for one; it is never joined
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,
-            }
-        )
+        connect(settings, timeout_s)  # a consumer would not say why it is refused
+        self._settings = {
+            **settings,
+            "group.id": "assay-reader",  # the client asks for one; it is never joined
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,  # behind a transaction's end the end of the log is told by an empty answer
+        }
+        self._consumer = Consumer(self._settings)
 
     def __enter__(self) -> Self:
         return self
@@ -63,6 +71,8 @@ class TopicReader:
         except KafkaException as error:
             raise _explained(error, f"asking for the topic {topic}") from None
         if found.error is not None:
+            if found.error.code() in NO_RIGHT:
+                raise AssayError(f"{topic}: {found.error.str()}; {advice(found.error)}")
             raise AssayError(f"{topic}: {found.error.str()}; check topics.prefix, or create it: `assay topics apply`")
         return sorted(found.partitions)
 
@@ -101,12 +111,14 @@ class TopicReader:
         if start >= end:
             return
         where = f"{topic}[{partition}]"
-        self._consumer.assign([TopicPartition(topic, partition, start)])
+        consumer = Consumer(self._settings)
+        consumer.assign([TopicPartition(topic, partition, start)])
         heard_s = time.monotonic()
         try:
             while True:
-                received: list[Received] = self._consumer.consume(_BATCH_RECORDS, _POLL_S)
-                if received:
+                received: list[Received] = consumer.consume(1, _POLL_S)
+                if received:  # the rest of a batch, without waiting long for what is not there
+                    received += consumer.consume(_BATCH_RECORDS - 1, _REST_S)
                     heard_s = time.monotonic()
                 elif time.monotonic() - heard_s > self._timeout_s:
                     raise AssayError(f"reading {where}: nothing came for {self._timeout_s:.0f} s; is the broker up?")
@@ -116,8 +128,7 @@ class TopicReader:
                 if done:
                     return
         finally:
-            with suppress(KafkaException, RuntimeError):  # closed meanwhile
-                self._consumer.unassign()
+            consumer.close()
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -182,10 +193,12 @@ def _records(received: Sequence[Received], where: str, end: int) -> tuple[list[L
             records.append(record_of(message))
         elif error.code() == KafkaError._PARTITION_EOF:
             return records, True
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            continue  # the client asks for its group's coordinator all the same; reading needs no group
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise AssayError(f"reading {where}: the log does not hold these records any more ({error.str()})")
         elif error.fatal() or not error.retriable():
-            raise AssayError(f"reading {where}: {error.str()}; try again once that is put right")
+            raise AssayError(f"reading {where}: {error.str()}; {advice(error)}")
     return records, bool(records) and records[-1].offset >= end - 1
 
 

@@ -65,7 +65,7 @@ LARGEST_SET_ASIDE = 2 * LARGEST_RECORD
 TOPICS = (
     Topic("events", "account_id", ("producer", "warm", "operator"), ("engine", "operator"),
           exact=DELETE, at_least=_kept(100)),  # the longest window is 90 days
-    Topic("labels", "account_id", ("producer",), ("warm",), exact=DELETE, at_least=_kept(100)),
+    Topic("labels", "account_id", ("producer", "operator"), ("warm", "operator"), exact=DELETE, at_least=_kept(100)),
     Topic("verdicts", "account_id", ("engine",), ("reader", "operator"), exact=DELETE, at_least=_kept(100)),
     Topic("outcomes", "account_id", ("engine",), ("warm", "operator"), exact=DELETE, at_least=_kept(100)),
     Topic("links", "entity shard", ("engine",), ("warm",), exact=DELETE, at_least=_kept(7)),
@@ -77,9 +77,9 @@ TOPICS = (
           at_least=LAG),
     Topic("alerts", "alert name", ("warm",), ("reader", "operator"), as_events=False, exact=DELETE,
           at_least=_kept(100)),
-    Topic("events.dlq", "source key", ("engine",), ("operator",), exact=DELETE,
+    Topic("events.dlq", "source key", ("engine", "operator"), ("operator",), exact=DELETE,
           at_least=_kept(30, **{"max.message.bytes": LARGEST_SET_ASIDE})),
-    Topic("labels.dlq", "source key", ("engine", "warm"), ("operator",), exact=DELETE,
+    Topic("labels.dlq", "source key", ("engine", "warm", "operator"), ("operator",), exact=DELETE,
           at_least=_kept(30, **{"max.message.bytes": LARGEST_SET_ASIDE})),
 )  # fmt: skip
 

@@ -73,8 +73,8 @@ def read_rows(path: Path) -> Rows:
 def read_labels(path: Path) -> list[LabelIntake]:
     """Labels as the intake sends them, or as records of the log: the fields that matter have the same names.
 
-    An archive of the labels or the events topic gives its labels; what else it holds was never a label when it was
-    live either, and is passed over.
+    So may an archive of the labels or the outcomes be; a record there that is no label was set aside when it came, and
+    is passed over.
 
     Raises:
         AssayError: a line is not a label; it is named by its number, its content is not repeated.

@@ -5,13 +5,18 @@ are folded with publishing on; the others are folded without, which is much fast
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
+import msgspec
+
+from features.decode import decode
+from features.events import Label, Marker, ProfileChange
 from streams.find_verdict import Progress
 from streams.history import Bounds
 from streams.log import LogRecord, Output
 from streams.partition import Partition
-from streams.time_machine import BATCH_RECORDS, OutOfReachError, TimeMachine
+from streams.time_machine import BATCH_RECORDS, OutOfReachError, TimeMachine, batches
 
 
 class Place(NamedTuple):
@@ -27,8 +32,9 @@ class Recomputed(NamedTuple):
     Attributes:
         value: bytes of the verdict; None if there is none.
         key: the verdict's key; empty if there is none.
-        model: id of the model in force there; empty if the place was not reached.
-        policy: id of its policy.
+        model: the model in force there, opened and checked, by its first digits as in a verdict; empty if there is no
+            verdict.
+        policy: its policy, likewise.
         degraded: the log asks there for a model that could not be opened here.
         why_not: why there is no verdict; empty if there is one.
         out_of_reach: the place may have had a verdict, but its state cannot be rebuilt here.
@@ -55,7 +61,8 @@ def recompute(
     for place in sorted(set(places)):
         wanted.setdefault(place.partition, []).append(place.offset)
     result: dict[Place, Recomputed] = {}
-    bounds = {number: machine.history.bounds(number) for number in wanted if number in machine.history.partitions()}
+    there = set(machine.history.partitions())
+    bounds = {number: machine.history.bounds(number) for number in wanted if number in there}
     gauge = _Gauge(progress, sum(_length(bounds[number], wanted[number]) for number in bounds))
     for number, offsets in wanted.items():
         if number not in bounds:
@@ -71,34 +78,23 @@ def recompute(
 def cut(
     records: Sequence[LogRecord], wanted: set[int], size: int = BATCH_RECORDS
 ) -> Iterator[tuple[list[LogRecord], bool]]:
-    """Records in batches of at most `size`, each with whether it is a wanted one, which stands alone.
+    """Records in batches of at most `size`, each with whether all of it is wanted or nothing of it.
 
-    >>> [(len(batch), alone) for batch, alone in cut([LogRecord(offset, b"") for offset in range(5)], {2})]
+    >>> [(len(batch), wanted) for batch, wanted in cut([LogRecord(offset, b"") for offset in range(5)], {2})]
     [(2, False), (1, True), (2, False)]
     """
-    batch: list[LogRecord] = []
-    for record in records:
-        if record.offset in wanted or len(batch) == size:
-            if batch:
-                yield batch, False
-            batch = []
-        if record.offset in wanted:
-            yield [record], True
-        else:
-            batch.append(record)
-    if batch:
-        yield batch, False
+    for is_wanted, run in groupby(records, key=lambda record: record.offset in wanted):
+        for batch in batches(list(run), size):
+            yield batch, is_wanted
 
 
-def why_no_verdict(output: Output) -> str:
-    """What became of a single folded record that got no verdict."""
-    if output.set_aside:
-        error = output.set_aside[0].error
-        return f"the record there was set aside ({error.code} at {error.path})"
-    if output.duplicates:
-        return "the record there is a duplicate of an earlier one"
-    (kind,) = output.kinds or ("marker",)
-    return f"the record there is a {kind}, which gets no verdict"
+class _Said(msgspec.Struct):
+    model: str
+    policy: str
+    flags: list[str]
+
+
+_said = msgspec.json.Decoder(_Said).decode
 
 
 class _Gauge:
@@ -162,22 +158,34 @@ def _folded_through(
         for batch, is_wanted in cut(records, wanted):
             output = partition.fold(batch, machine.trusted, publishing=is_wanted)
             if is_wanted:
-                result[batch[0].offset] = _recomputed(partition, output)
+                result |= _recomputed(batch, output)
             if partition.is_full:
                 partition.checkpoint()
             progress(len(batch))
     return result
 
 
-def _recomputed(partition: Partition, output: Output) -> Recomputed:
-    if not output.verdicts:
-        return Recomputed(why_not=why_no_verdict(output))
-    engine = partition.engine
-    (verdict,) = output.verdicts
-    return Recomputed(
-        value=verdict.value,
-        key=verdict.key,
-        model=engine.model.id,
-        policy=engine.model.artefact.policy_id,
-        degraded=engine.degraded,
-    )
+def _recomputed(batch: Sequence[LogRecord], output: Output) -> dict[int, Recomputed]:
+    verdicts = {verdict.place: verdict for verdict in output.verdicts}
+    refusals = dict(output.set_aside)
+    result = {}
+    for place, record in enumerate(batch):
+        if place in verdicts:
+            value = verdicts[place].value
+            said = _said(value)
+            found = Recomputed(value, verdicts[place].key, said.model, said.policy, "degraded" in said.flags)
+        elif place in refusals:
+            error = refusals[place]
+            found = Recomputed(why_not=f"the record there was set aside ({error.code} at {error.path})")
+        else:
+            found = Recomputed(why_not=_why_not_judged(record))
+        result[record.offset] = found
+    return result
+
+
+def _why_not_judged(record: LogRecord) -> str:
+    """Why a record that was not refused got no verdict."""
+    event = decode(record.value)
+    if isinstance(event, Label | Marker | ProfileChange):
+        return f"the record there is a {type(event).__struct_config__.tag}, which gets no verdict"
+    return "the record there is a duplicate of an earlier one"

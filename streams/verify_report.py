@@ -39,8 +39,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         copies: how often the verdict was published; more than once is fine as long as the bytes are the same.
         why: the likely cause, or why it cannot be recomputed; empty if equal.
         differences: field by field.
-        model: id of the model in force at that place; empty if not recomputed.
-        policy: id of its policy.
+        model: the model in force at that place, by its first digits; empty if not recomputed.
+        policy: its policy, likewise.
     """
 
     event_id: str
@@ -67,8 +67,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         scanned: verdicts that passed during the search.
         unreadable: records among them that are no verdicts at all.
         seed: of the sample; null if there was none.
-        models: events recomputed, by the id of the model in force.
-        policies: events recomputed, by the id of the policy in force.
+        models: events recomputed, by the first digits of the model in force.
+        policies: events recomputed, by those of the policy in force.
         last_equal: of each partition with a difference, the last offset before the first difference that is equal; null
             if there is none.
         first_different: of each partition with a difference, its first offset.
@@ -232,7 +232,8 @@ def likely_cause(found: Sequence[Difference]) -> str:
         return "the log holds another event at that place: the verdict was altered, or this is not the log it came from"
     if "model" in roots:
         return (
-            "another model judged than the one that the log puts in force there: check models.first, and who wrote it"
+            "another model judged than the one that the log puts in force there: check that models.first is the "
+            "worker's, and that markers are trusted here as there (security.internal_key)"
         )
     if "policy" in roots:
         return "another policy decided than the one of the model in force there"

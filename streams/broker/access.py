@@ -1,16 +1,24 @@
 """Users of an encrypted local broker: their passwords, what each may do, and how a client logs in."""
 
 import secrets
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.errors import AssayError
 from streams.broker.private import write_private
 from streams.connection import client_settings
 from streams.topics import DEFAULT_PREFIX, TOPICS, Role
 
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AclBinding, AdminClient
+
+TIMEOUT_S = 20.0
 ADMINISTRATOR = "admin"
 ROLES: tuple[Role, ...] = ("producer", "engine", "warm", "operator", "reader")
 USERS = (ADMINISTRATOR, *ROLES)
+REPLAYS = "verdicts.replay."
+"""Begins the names, after the prefix, of the topics that `assay replay` makes."""
 
 
 def password_file(directory: Path, user: str) -> Path:
@@ -59,7 +67,10 @@ def user_environment(bootstrap: str, directory: Path, user: str) -> dict[str, st
 def grant_rights(settings: dict[str, str], prefix: str = DEFAULT_PREFIX) -> None:
     """Give every role what the table of topics says, and nothing else. Doing it again changes nothing.
 
-    Besides topics a role may use the consumer groups and transactional ids that begin with ``assay-<role>``.
+    Returns when the broker knows of it.
+
+    Besides topics a role may use the consumer groups and transactional ids that begin with ``assay-<role>``. The
+    operator may make topics for replays, and see (not change) what the engine's groups have committed.
 
     Args:
         settings: of a client of the administrator.
@@ -88,13 +99,41 @@ def grant_rights(settings: dict[str, str], prefix: str = DEFAULT_PREFIX) -> None
             (role, ResourceType.GROUP, f"assay-{role}", prefixed, read),
             (role, ResourceType.TRANSACTIONAL_ID, f"assay-{role}", prefixed, write),
         ]
+    create, describe = AclOperation.CREATE, AclOperation.DESCRIBE
+    rights += [
+        ("operator", ResourceType.TOPIC, prefix + REPLAYS, prefixed, operation) for operation in (create, read, write)
+    ]
+    rights.append(("operator", ResourceType.GROUP, "assay-engine", prefixed, describe))
     bindings = [
         AclBinding(kind, name, pattern, f"User:{role}", "*", operation, AclPermissionType.ALLOW)
         for role, kind, name, pattern, operation in rights
     ]
     client = AdminClient({**settings, "log_level": 0})
     try:
-        for answer in client.create_acls(bindings, request_timeout=20).values():
+        for answer in client.create_acls(bindings, request_timeout=TIMEOUT_S).values():
             answer.result()
+        deadline = time.monotonic() + TIMEOUT_S
+        while not set(bindings) <= rights_in_force(client) and time.monotonic() < deadline:
+            time.sleep(0.05)  # a broker learns of new rights some moments after the controller
     except KafkaException as error:
         raise AssayError(f"Kafka refused to grant rights: {error.args[0].str()}: run `assay broker up` again") from None
+
+
+def rights_in_force(client: "AdminClient") -> "set[AclBinding]":
+    """Every right that the broker knows of.
+
+    Raises:
+        KafkaException: it does not tell.
+    """
+    from confluent_kafka.admin import (
+        AclBindingFilter,
+        AclOperation,
+        AclPermissionType,
+        ResourcePatternType,
+        ResourceType,
+    )
+
+    every = AclBindingFilter(
+        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    return set(client.describe_acls(every, request_timeout=TIMEOUT_S).result())

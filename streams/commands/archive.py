@@ -54,7 +54,7 @@ def archive(
     if follow:
         stop.listen()
     store = ArchiveStore(to)
-    with TopicReader(connection(config)) as reader, store.alone():
+    with TopicReader(connection(config)) as reader, store.alone(names):
         archivers = [
             TopicArchiver(
                 f"{prefix}{name}",

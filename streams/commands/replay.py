@@ -36,7 +36,9 @@ def replay(
     end: Annotated[
         str | None,
         typer.Option(
-            "--to", help="First record that is left out, as for --from.  [default: the end of the log as it is now]"
+            "--to",
+            help="First record that is left out, as for --from.  [default: the end of the log as it is; with --diff "
+            "the last published verdict]",
         ),
     ] = None,
     model: Annotated[

@@ -1,7 +1,6 @@
 """`assay verify`: published verdicts are computed again out of the log and compared byte for byte."""
 
 import secrets
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.commands.config import ConfigOption
-from streams.commands.looking_back import ArchiveOption, BootstrapOption, LookingBack, SnapshotsOption, looking_back
+from streams.commands.looking_back import (
+    ArchiveOption,
+    BootstrapOption,
+    LookingBack,
+    SnapshotsOption,
+    looking_back,
+    place_option,
+)
 
 if TYPE_CHECKING:
     from streams.find_verdict import Chosen, Progress, Published
@@ -55,6 +61,8 @@ def verify(
     """
     if event_ids and sample:
         raise typer.BadParameter("give event ids or --sample, not both")
+    if seed is not None and not sample:
+        raise typer.BadParameter("--seed is for --sample")
     if not event_ids and not sample and verdicts is None:
         raise typer.BadParameter("give event ids, --sample N, or --verdicts FILE")
     if verdicts is not None and (start or end or partition):
@@ -91,17 +99,6 @@ def verify(
         raise typer.Exit(1)
 
 
-def place_option(text: str | None, option: str) -> "Place | None":
-    """A time or an offset given as `option`; anything else is wrong usage."""
-    from features.errors import AssayError
-    from streams.replay_range import parse_place
-
-    try:
-        return None if text is None else parse_place(text, time.time_ns() // 1_000_000)
-    except AssayError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
-
-
 def _published(
     tools: LookingBack,
     verdicts: Path | None,
@@ -112,15 +109,21 @@ def _published(
 ) -> "Iterable[Published]":
     from features.errors import AssayError
     from streams.find_verdict import in_file, in_topic, ranges
+    from streams.replay_range import Offset
 
     if verdicts is not None:
         return in_file(verdicts)
     topic = f"{tools.config.text('topics.prefix')}verdicts"
     there = tools.reader.partitions(topic)
-    strange = sorted(set(partitions or ()) - set(there))
+    wanted = sorted(set(partitions or there))
+    strange = sorted(set(wanted) - set(there))
     if strange:
         raise AssayError(f"--partition: {topic} has the partitions {there[0]} to {there[-1]}, got {strange[0]}")
-    return in_topic(tools.reader, topic, ranges(tools.reader, topic, partitions or there, start, end), progress)
+    if len(wanted) > 1 and (isinstance(start, Offset) or isinstance(end, Offset)):
+        raise AssayError(
+            f"an offset is a place of one partition, here are {len(wanted)}: name one with --partition, or give times"
+        )
+    return in_topic(tools.reader, topic, ranges(tools.reader, topic, wanted, start, end), progress)
 
 
 def _tell(report: "Report") -> None:
@@ -136,7 +139,7 @@ def _tell(report: "Report") -> None:
         typer.echo("there was nothing to check in this range, so nothing is shown")
     for name, counts in (("model", report.models), ("policy", report.policies)):
         for artefact, count in counts.items():
-            typer.echo(f"  {name} {artefact[:16]} was in force for {count}")
+            typer.echo(f"  {name} {artefact} was in force for {count}")
     if report.repeated:
         typer.echo(f"  {report.repeated} were published more than once, with the same bytes each time")
     if report.unreadable:

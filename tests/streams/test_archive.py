@@ -19,6 +19,7 @@ from streams.log import LogRecord
 from tests.streams.archives import GrowingHistory, archived, everything_in, fresh_url
 
 START_MS = 486_112 * HOUR_MS  # 2025-06-14, 16:00
+LABELS = "fraud.labels"  # the topic with the fewest columns, where there are many examples
 
 
 @st.composite
@@ -76,18 +77,20 @@ def test_crashes_and_growth_leave_every_record_once(
     for more, batch, writes, is_after in runs:
         history.high, history.batch = min(end, history.high + more), batch
         with suppress(_CrashError):
-            archived(url, history, rows_per_file=rows_per_file, store=CrashingStore(url, writes, is_after))
-        files = ArchiveStore(url).files("events")
+            archived(
+                url, history, topic=LABELS, rows_per_file=rows_per_file, store=CrashingStore(url, writes, is_after)
+            )
+        files = ArchiveStore(url).files("labels")
         if files:  # at any moment a reader finds the beginning of the log
-            so_far = everything_in(url)
+            so_far = everything_in(url, LABELS)
             assert so_far == log[: len(so_far)]
     history.high = end
-    archived(url, history, rows_per_file=rows_per_file)
+    archived(url, history, topic=LABELS, rows_per_file=rows_per_file)
     if log:
-        assert everything_in(url) == log
-        assert ArchiveHistory(url, "fraud.events").bounds(0).low == 0
+        assert everything_in(url, LABELS) == log
+        assert ArchiveHistory(url, LABELS).bounds(0).low == 0
     else:
-        assert ArchiveStore(url).files("events") == []
+        assert ArchiveStore(url).files("labels") == []
 
 
 @given(log=logs(), rows=st.integers(1, 6), most_bytes=st.integers(1, 80), data=st.data())
@@ -97,7 +100,7 @@ def test_how_a_log_is_read_does_not_show_in_its_pieces(
     def cut(batches: Sequence[list[LogRecord]]) -> list[Piece]:
         cutter = Cutter(0, 0, rows, most_bytes)
         pieces = [piece for batch in batches for piece in cutter.add(batch)]
-        last = cutter.finish(1_000)
+        last = cutter.finish()
         return pieces + ([last] if last else [])
 
     size = data.draw(st.integers(1, 9))
@@ -113,7 +116,7 @@ def test_how_a_log_is_read_does_not_show_in_its_pieces(
         assert piece.records[-1].offset <= piece.last
     if pieces:
         assert pieces[0].first == 0
-        assert pieces[-1].last == 999
+        assert pieces[-1].last == log[-1].offset
         assert all(later.first == earlier.last + 1 for earlier, later in pairwise(pieces))
 
 
@@ -123,14 +126,14 @@ def test_hours_never_go_back_and_asking_for_a_time_is_a_plain_search(log: list[L
         return
     url = fresh_url()
     history = GrowingHistory(log)
-    archived(url, history)
-    files = chains(ArchiveStore(url).files("events"), "")[0]
+    archived(url, history, topic=LABELS)
+    files = chains(ArchiveStore(url).files("labels"), "")[0]
     assert [file.hour for file in files] == sorted(file.hour for file in files)
     for file in files:
         for record in log:
             if file.first <= record.offset <= file.last and record.timestamp_ms is not None:
                 assert hour_of(record.timestamp_ms, 0) <= file.hour  # so that asking from an hour on loses nothing
-    assert ArchiveHistory(url, "fraud.events").offset_at(0, time_ms) == history.offset_at(0, time_ms)
+    assert ArchiveHistory(url, LABELS).offset_at(0, time_ms) == history.offset_at(0, time_ms)
 
 
 def test_records_in_order_lie_in_their_own_hour() -> None:
@@ -161,8 +164,8 @@ def test_a_range_without_records_is_covered_by_the_next_file() -> None:
     history.high = 9
     archiver = archived(url, history)
     (file,) = ArchiveStore(url).files("events")
-    assert (file.first, file.last) == (0, 8)
-    assert archiver.carried.next_offsets == {0: 9}
+    assert (file.first, file.last) == (0, 7)  # 8 may only seem to be empty
+    assert archiver.carried.next_offsets == {0: 8}
     archived(url, history)
     assert ArchiveStore(url).files("events") == [file]
 
@@ -230,7 +233,9 @@ def test_a_name_says_everything(file: ArchiveFile) -> None:
     assert parse(file.path) == file
 
 
-@pytest.mark.parametrize("path", ["events/.events-0.unfinished", "events/_SUCCESS", "events/dt=2025-06-14/.x.parquet"])
+@pytest.mark.parametrize(
+    "path", ["events/dt=2025-06-14/0123.part", "events/_SUCCESS", "events/dt=2025-06-14/.x.parquet"]
+)
 def test_what_queries_pass_over_is_passed_over(path: str) -> None:
     assert parse(path) is None
 
