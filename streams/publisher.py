@@ -91,12 +91,10 @@ class TransactionalPublisher:
         if cause.code() in NO_RIGHT:  # it would be aborted for ever
             raise AssayError(_explained(error, "publishing a batch")) from None
         _log.warning("a transaction was aborted, its batch is folded again: %s", cause.str())
-        raise AbortedError from None
+        raise AbortedError(cause.str()) from None
 
     def close(self) -> None:
-        """See `Publisher`."""
-        with self._watchdog.guard("closing the producer"):
-            self._producer.flush(5.0)
+        """See `Publisher`; between two transactions nothing is under way."""
 
 
 class FlushingPublisher:

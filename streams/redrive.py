@@ -11,7 +11,6 @@ from features.decode import MAX_VALUE_BYTES
 from streams.dead_letters import REDRIVE_COUNT_HEADER, REDRIVE_ID_HEADER, Address, Letter, Redriven
 from streams.publisher import Message
 
-DEFAULT_MOST_REDRIVES: Final = 3
 SENT_BEFORE: Final = "sent back before"
 REPEATED: Final = "letters of a record that has another one"
 REDACTED: Final = "redacted: the record is not kept"

@@ -103,16 +103,26 @@ class TopicReader:
         return int(found.offset) if found.offset >= 0 else self.bounds(topic, partition).high
 
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Sequence[LogRecord]]:
-        """Records with ``start <= offset < end``, some at a time.
+        """Records with ``start <= offset < end`` that are there now, some at a time.
 
         Raises:
             AssayError: the log does not hold `start` any more, or the broker is silent.
         """
-        if start >= end:
-            return
         where = f"{topic}[{partition}]"
+        low, high = self.bounds(topic, partition)
+        if start < low:
+            raise AssayError(
+                f"{where}: the log begins at {low}, records from {start} on were asked for; read them from an archive "
+                "(--archive), or begin later"
+            )
+        return self._read(TopicPartition(topic, partition, start), min(end, high))
+
+    def _read(self, place: TopicPartition, end: int) -> Iterator[Sequence[LogRecord]]:
+        if place.offset >= end:
+            return
+        where = f"{place.topic}[{place.partition}]"
         consumer = Consumer(self._settings)
-        consumer.assign([TopicPartition(topic, partition, start)])
+        consumer.assign([place])
         heard_s = time.monotonic()
         try:
             while True:
@@ -161,13 +171,7 @@ class TopicHistory:
 
     def read(self, partition: int, start: int, end: int) -> Iterator[Sequence[LogRecord]]:
         """See `History`."""
-        low, high = self.bounds(partition)
-        if start < low:
-            raise AssayError(
-                f"{self.topic}[{partition}]: the log begins at {low}, records from {start} on were asked for; "
-                "read them from an archive (--archive), or begin later"
-            )
-        return self._reader.read(self.topic, partition, start, min(end, high))
+        return self._reader.read(self.topic, partition, start, end)
 
 
 def record_of(message: Received) -> LogRecord:
@@ -192,7 +196,8 @@ def _records(received: Sequence[Received], where: str, end: int) -> tuple[list[L
                 return records, True
             records.append(record_of(message))
         elif error.code() == KafkaError._PARTITION_EOF:
-            return records, True
+            if message.offset() >= end:
+                return records, True  # else a broker that has just become the leader does not know it all yet
         elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
             continue  # the client asks for its group's coordinator all the same; reading needs no group
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:

@@ -39,6 +39,7 @@ from streams.starting_point import starting_point
 _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
 _LAG_EVERY_S = 1.0
+_MOST_ABORTED = 10
 
 
 class StateKeeper(Protocol):
@@ -109,6 +110,7 @@ class Worker:
         self._bad_share = BadShare(config.number("engine.bad_share"))
         self._owned: dict[int, _Owned] = {}
         self._careful_until: dict[int, int] = {}
+        self._aborted_in_a_row = 0
         self._stopping = False
         self.metrics = WorkerMetrics()
         self._progress_s = self._checkpoint_s = self._lag_s = clock()
@@ -146,8 +148,15 @@ class Worker:
         if received:
             try:
                 self._handle(received)
-            except AbortedError:
+                self._aborted_in_a_row = 0
+            except AbortedError as error:
                 self.metrics.transactions_aborted.inc()
+                self._aborted_in_a_row += 1
+                if self._aborted_in_a_row >= _MOST_ABORTED:
+                    raise AssayError(
+                        f"{_MOST_ABORTED} transactions in a row were aborted, the last one because of: {error}; "
+                        "nothing is lost. Put that right, then start the worker again"
+                    ) from None
                 self._recover()
             except UnprocessableError as error:
                 _log.error("%s; reading it again to find the record that is to blame", error)

@@ -13,17 +13,24 @@ from pathlib import Path
 
 import orjson
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from streams import broker as kafka
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-BROKER_LINE = "assay broker up"
+FIRST_BROKER_LINE, LAST_BROKER_LINE = "assay broker up", "assay broker down"
 
 
 def lines_of(block: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
+
+
+def broker_lines() -> list[str]:
+    """What needs a broker: from the block that starts it to the one that stops it."""
+    lines = [line for block in BLOCKS for line in lines_of(block)]
+    return lines[lines.index(FIRST_BROKER_LINE) : lines.index(LAST_BROKER_LINE) + 1]
 
 
 @pytest.fixture
@@ -50,7 +57,8 @@ def run(line: str, desk: Path, **more: str) -> str:
 
 def test_the_files_of_the_readme_run_one_after_another(desk: Path) -> None:
     """The blocks that need no broker, in the order of the document."""
-    lines = [line for block in BLOCKS if BROKER_LINE not in block for line in lines_of(block)]
+    needing_one = broker_lines()
+    lines = [line for block in BLOCKS for line in lines_of(block) if line not in needing_one]
     assert [line for line in lines if line.startswith("make")] == ["make demo", "make test"]  # run by CI and test_demo
     for line in lines:
         if not line.startswith("make"):
@@ -80,20 +88,38 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_broker_of_the_readme(desk: Path, home: Path, broker: kafka.RunningBroker) -> None:
-    """The Kafka block as it stands, but for the port, because 9092 may be taken on this machine."""
+    """The Kafka blocks as they stand, but for the port, because 9092 may be taken on this machine."""
     caches = {"ASSAY_CACHE": os.environ.get("ASSAY_CACHE", str(Path.home() / ".cache" / "assay"))}
-    block = lines_of(next(block for block in BLOCKS if BROKER_LINE in block))
     assert broker.bootstrap_servers  # the fixture says whether a broker can be had at all
-    started = orjson.loads(run(f"{BROKER_LINE} --port 0 --json", desk, HOME=str(home), **caches))
+    started = orjson.loads(run(f"{FIRST_BROKER_LINE} --port 0 --json", desk, HOME=str(home), **caches))
     bootstrap = started["bootstrap_servers"]
     settings = {"HOME": str(home), "ASSAY_KAFKA_BOOTSTRAP": bootstrap, "ASSAY_HTTP_PORT": "0", **caches}
-    for line in block:
+    said = {}
+    for line in broker_lines()[1:]:
         if line.startswith("assay run"):
-            worker = subprocess.Popen(shlex.split(line), cwd=desk, env=environment(**settings), stderr=subprocess.PIPE)
-            time.sleep(8)
-            worker.send_signal(signal.SIGTERM)
-            _, said = worker.communicate(timeout=60)
-            assert worker.returncode == 0, said.decode()
-            assert b"every batch is committed" in said
-        elif line != BROKER_LINE:
-            run(line.replace("127.0.0.1:9092", bootstrap), desk, **settings)
+            run_until_all_is_judged(line, desk, settings)
+        else:
+            said[line] = run(line.replace("127.0.0.1:9092", bootstrap), desk, **settings)
+    assert "100 equal, 0 different" in said["assay verify --sample 100"]
+    again = (desk / "again.jsonl").read_bytes().splitlines()
+    assert len(again) > 1_000
+
+
+def run_until_all_is_judged(line: str, desk: Path, settings: dict[str, str]) -> None:
+    """A worker until the group has committed the whole log, then SIGTERM."""
+    place = TopicPartition("fraud.events", 0), TopicPartition("fraud.events", 1)
+    connection = {"bootstrap.servers": settings["ASSAY_KAFKA_BOOTSTRAP"], "log_level": 0}
+    consumer = Consumer({**connection, "group.id": "assay-engine", "enable.auto.commit": False})
+    ends = [consumer.get_watermark_offsets(each)[1] for each in place]
+    assert min(ends) > 1_000
+    worker = subprocess.Popen(shlex.split(line), cwd=desk, env=environment(**settings), stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while [found.offset for found in consumer.committed(list(place), timeout=20)] != ends:
+        assert worker.poll() is None, worker.communicate()[1].decode()
+        assert time.monotonic() < deadline, "the worker does not get to the end of the log"
+        time.sleep(0.2)
+    consumer.close()
+    worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 0, said.decode()
+    assert b"every batch is committed" in said

@@ -32,6 +32,7 @@ from streams.broker import access
 from streams.broker.certificates import make_certificates
 from streams.config import load_config
 from streams.kafka_clients import connection
+from streams.rebuild import committed_offset
 from streams.topic_reader import TopicReader
 from streams.topics import TOPICS, Role
 from tests.streams.command_line import assay, fails_with
@@ -152,7 +153,8 @@ def test_the_engines_rights_are_enough_for_exactly_once(site: Site, tmp_path: Pa
     with worker(settings, tmp_path / "log") as process:
         assert site.verdicts(3) == ["p0", "p1", "p2"]
         assert stop(process) == 0, (tmp_path / "log").read_text()
-    assert committed(site, "operator") == 3
+    operator = load_config(environment=site.environment(tmp_path, "operator"))
+    assert committed_offset(operator, f"{site.prefix}events", 0) == 3
     site.produce(range(3, 5))
     with worker(settings, tmp_path / "second") as process:
         assert site.verdicts(5) == ["p0", "p1", "p2", "p3", "p4"]
@@ -379,7 +381,17 @@ def test_the_operator_redrives_and_others_are_refused(
 
 @pytest.mark.parametrize(
     "words",
-    [["run"], ["dlq", "list"], ["dlq", "show", "0:0"], ["dlq", "redrive", "--yes"], ["archive", "--to", "archive"]],
+    [
+        ["run"],
+        ["dlq", "list"],
+        ["dlq", "show", "0:0"],
+        ["dlq", "redrive", "--yes"],
+        ["archive", "--to", "archive"],
+        ["replay", "--out", "verdicts"],
+        ["verify", "p1"],
+        ["explain", "0:1"],
+        ["state", "rebuild", "--partition", "0"],
+    ],
     ids=" ".join,
 )
 def test_a_command_refuses_an_unprotected_connection_to_another_machine(
