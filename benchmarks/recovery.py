@@ -19,6 +19,7 @@ from streams.kafka_worker import kafka_worker
 from streams.worker import Worker
 
 PREFIX = "bench-recovery."
+PARTITIONS = 2
 
 
 def recovery(directory: Path, events: int, seed: int) -> dict[str, Any]:
@@ -30,27 +31,30 @@ def recovery(directory: Path, events: int, seed: int) -> dict[str, Any]:
         shutil.rmtree(directory / leftover, ignore_errors=True)
     with broker.start(directory / "recovery-broker") as running:
         client, _ = connect(running.client_settings)
-        apply_topics(client, PREFIX, 1)
+        apply_topics(client, PREFIX, PARTITIONS)
         producer = Producer({**running.client_settings, "linger.ms": 20, "queue.buffering.max.messages": events + 1})
         for value in log:
-            producer.produce(f"{PREFIX}events", value, (orjson.loads(value).get("account_id") or "").encode(), 0)
+            account_id = (orjson.loads(value).get("account_id") or "").encode()
+            producer.produce(f"{PREFIX}events", value, account_id, sum(account_id) % PARTITIONS)
         producer.flush()
-        live_s = _session(running.bootstrap_servers, directory, len(log), live=True)
-        recovery_s = _session(running.bootstrap_servers, directory, len(log), live=False)
+        live_s, live_cpu_s = _session(running.bootstrap_servers, directory, len(log), live=True)
+        recovery_s, recovery_cpu_s = _session(running.bootstrap_servers, directory, len(log), live=False)
     return {
         **circumstances(
-            f"{len(log)} simulated records, seed {seed}, one partition, exactly once",
+            f"{len(log)} simulated records, seed {seed}, {PARTITIONS} partitions of one worker, exactly once",
             "broker and worker share the machine; both rates are from the first batch to the last",
         ),
         "events": len(log),
         "live_events_per_s": len(log) / live_s,
         "recovery_events_per_s": len(log) / recovery_s,
         "ratio": live_s / recovery_s,
+        "live_cpu_us_per_event": live_cpu_s / len(log) * 1e6,
+        "recovery_cpu_us_per_event": recovery_cpu_s / len(log) * 1e6,
     }
 
 
-def _session(bootstrap: str, directory: Path, records: int, *, live: bool) -> float:
-    """One worker that never checkpoints: seconds from its first batch until all is judged, or all is folded again."""
+def _session(bootstrap: str, directory: Path, records: int, *, live: bool) -> tuple[float, float]:
+    """One worker that never checkpoints: wall and CPU seconds from its first batch until all is done."""
     config = load_config(
         environment={},
         overrides={
@@ -68,10 +72,10 @@ def _session(bootstrap: str, directory: Path, records: int, *, live: bool) -> fl
         try:
             while worker.unready() == "no partition assigned":
                 worker.turn()
-            started_s = time.perf_counter()
+            started_s, started_cpu_s = time.perf_counter(), time.process_time()
             while _judged(worker) < records if live else worker.unready() is not None:
                 worker.turn()
-            return time.perf_counter() - started_s
+            return time.perf_counter() - started_s, time.process_time() - started_cpu_s
         finally:
             worker.close()
 

@@ -10,6 +10,7 @@ checkpoint, and the log of events fills the gap. A store opened read-only is the
 damage; a record that is merely cut off, by a kill or because it is being written now, is no damage.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from rocksdict import (
 
 from features.errors import AssayError
 
+_log = logging.getLogger("assay.store")
 _ACCOUNT = b"a"
 _VALUE = b"v"
 _MIB = 1 << 20
@@ -178,7 +180,10 @@ class RocksStore:
         """See `StateStore`."""
         if not self._closed:
             self._closed = True
-            self._database.close()
+            try:
+                self._database.close()
+            except Exception as error:  # a full disk, a damaged file: what is not in the files is in the log
+                _log.warning("%s", _explained(self._path, error))
 
 
 def _opened_to_look(path: Path) -> Rdict:

@@ -21,6 +21,16 @@ _COORDINATOR_MOVES = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
 _FATAL = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
+REPLACED = (
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
+)
+REPLACED_TEXT = (
+    "another worker runs with this slot (kafka.slot) and has taken over; give each worker its own slot. Nothing is "
+    "lost: what this one had not committed is folded by the other"
+)
 NO_RIGHT = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -89,6 +99,7 @@ def consumer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
         "enable.auto.commit": False,  # offsets are part of the transaction
         "auto.offset.reset": "error",  # every start is at an offset of ours; a lost one must not be guessed
         "session.timeout.ms": config.whole("kafka.session_timeout_ms"),
+        "heartbeat.interval.ms": max(100, config.whole("kafka.session_timeout_ms") // 10),
         "max.poll.interval.ms": max(300_000, config.whole("kafka.session_timeout_ms")),
         "queued.max.messages.kbytes": 65_536,
         "fetch.wait.max.ms": 20,

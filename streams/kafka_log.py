@@ -1,7 +1,8 @@
 """The events log on Kafka: the consumer, its group, and what a publisher needs of them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
@@ -10,13 +11,13 @@ from confluent_kafka import Message as Received
 from features.errors import AssayError
 from streams.events_log import Member
 from streams.history import Bounds
-from streams.kafka_clients import FirstError, advice, ask_committed
+from streams.kafka_clients import REPLACED, REPLACED_TEXT, FirstError, advice, ask_committed
 from streams.log import LogRecord
 from streams.topic_reader import record_of
 from streams.watchdog import Watchdog
 
 _log = logging.getLogger("assay.kafka_log")
-_ANSWER_S = 6.0
+_WATCHED_LONGER_S = 10.0
 
 
 class KafkaLog:
@@ -27,13 +28,20 @@ class KafkaLog:
         topic: full name.
         fatal: knows of errors that only the callback is told.
         watchdog: ends the process if a call does not return.
+        answer_s: how long to wait for an answer: a little longer than a transaction may last, because the broker does
+            not say what is committed while a dead worker's transaction may still change it.
     """
 
-    def __init__(self, settings: dict[str, Any], topic: str, fatal: FirstError, watchdog: Watchdog) -> None:
+    def __init__(
+        self, settings: dict[str, Any], topic: str, fatal: FirstError, watchdog: Watchdog, answer_s: float = 20.0
+    ) -> None:
+        self._answer_s = answer_s
         self.topic = topic
         self._fatal = fatal
         self._watchdog = watchdog
         self._consumer = Consumer(settings)
+        self._is_static = "group.instance.id" in settings
+        self._has_left = False
         self._member: Member | None = None
         self._owned: set[int] = set()
         self._failure: AssayError | None = None
@@ -64,18 +72,21 @@ class KafkaLog:
 
     def seek(self, partition: int, offset: int) -> None:
         """See `EventsLog`."""
-        self._consumer.seek(TopicPartition(self.topic, partition, offset))
+        with self._answering(f"seeking {offset} in {self.topic}[{partition}]"):
+            self._consumer.seek(TopicPartition(self.topic, partition, offset))
 
     def committed(self, partition: int) -> int | None:
         """See `EventsLog`."""
-        with self._watchdog.guard("asking for committed offsets"):
-            found = ask_committed(self._consumer, TopicPartition(self.topic, partition), _ANSWER_S)
+        with self._answering(f"asking for what is committed of {self.topic}[{partition}]"):
+            found = ask_committed(self._consumer, TopicPartition(self.topic, partition), self._answer_s)
         return None if found.offset == OFFSET_INVALID else int(found.offset)
 
     def bounds(self, partition: int) -> Bounds:
         """See `EventsLog`."""
-        with self._watchdog.guard("asking for the bounds of the log"):
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=_ANSWER_S)
+        with self._answering(f"asking for the bounds of {self.topic}[{partition}]"):
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(self.topic, partition), timeout=self._answer_s
+            )
         return Bounds(low, high)
 
     def end(self, partition: int) -> int:
@@ -84,8 +95,13 @@ class KafkaLog:
 
     def leave(self) -> None:
         """See `EventsLog`."""
-        with self._watchdog.guard("leaving the consumer group"):
-            self._consumer.close()
+        if self._has_left:
+            return
+        self._has_left = True
+        with self._watchdog.guard("leaving the consumer group", holds_the_lock=True):
+            if not self._is_static:  # a static member keeps its place anyhow, and the client's farewell can hang
+                self._consumer.close()
+            del self._consumer
 
     def group_metadata(self) -> object:
         """The membership that fences a worker which was replaced, for a transaction."""
@@ -102,6 +118,15 @@ class KafkaLog:
     def places(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
         """Next offsets as the client wants them."""
         return [TopicPartition(self.topic, partition, offset) for partition, offset in offsets.items()]
+
+    @contextmanager
+    def _answering(self, doing: str) -> Iterator[None]:
+        """Watch a request; what the broker does not answer in time ends the worker with a clear line."""
+        with self._watchdog.guard(doing, 2 * self._answer_s + _WATCHED_LONGER_S):
+            try:
+                yield
+            except KafkaException as error:
+                raise AssayError(f"{doing}: {error.args[0].str()}; nothing is lost, start the worker again") from None
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """An exception in here would be swallowed by the client; `poll` raises it."""
@@ -139,6 +164,8 @@ class KafkaLog:
                 f"({error.str()}); restore a newer state (`assay state restore`), or begin anew with another "
                 "kafka.group"
             )
+        if error.code() in REPLACED:
+            raise AssayError(f"reading {self.topic}: {REPLACED_TEXT}")
         if error.fatal() or not error.retriable():
             raise AssayError(f"reading {self.topic}: {error.str()}; {advice(error)}")
         _log.warning("reading %s: %s", self.topic, error.str())

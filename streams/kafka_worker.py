@@ -19,6 +19,8 @@ from streams.warm_up import warm_up
 from streams.watchdog import Watchdog
 from streams.worker import Worker
 
+_ANSWER_S = 5.0
+
 if TYPE_CHECKING:
     from streams.snapshots import SnapshotStore
     from streams.snapshotter import Snapshotter
@@ -36,9 +38,10 @@ def kafka_worker(
     targets = targets_of(config.text("topics.prefix"))
     check_topics(config, targets.source, targets[:3])
     warm_up(first_model)
-    watchdog = Watchdog(config.number("engine.transaction_timeout_ms") / 1000)
+    transaction_s = config.number("engine.transaction_timeout_ms") / 1000
+    watchdog = Watchdog(transaction_s)
     fatal = FirstError()
-    log = KafkaLog(consumer_settings(config, fatal), targets.source, fatal, watchdog)
+    log = KafkaLog(consumer_settings(config, fatal), targets.source, fatal, watchdog, transaction_s + _ANSWER_S)
     publisher = make_publisher(
         producer_settings(config, fatal),
         f"{config.text('kafka.group')}-{config.text('kafka.slot')}",

@@ -7,12 +7,13 @@ bytes. See docs/decisions/0005-delivery.md.
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from features.errors import AssayError
-from streams.kafka_clients import NO_RIGHT, advice
+from streams.kafka_clients import NO_RIGHT, REPLACED, REPLACED_TEXT, advice
 from streams.kafka_log import KafkaLog
 from streams.watchdog import Watchdog
 
@@ -124,7 +125,7 @@ class FlushingPublisher:
 
     def close(self) -> None:
         """See `Publisher`."""
-        with self._watchdog.guard("closing the producer"):
+        with self._watchdog.guard("closing the producer"), suppress(KafkaException):  # why it ends is known already
             self._producer.flush(5.0)
 
 
@@ -154,11 +155,8 @@ def _produce_all(producer: Producer, messages: Sequence[Message]) -> None:
 
 def _explained(error: KafkaException, doing: str) -> str:
     cause: KafkaError = error.args[0]
-    if cause.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
-        return (
-            f"{doing}: another worker runs with this slot (kafka.slot) and has taken over; give each worker its own "
-            "slot. Nothing is lost: what this one had not committed is folded by the other"
-        )
+    if cause.code() in REPLACED:
+        return f"{doing}: {REPLACED_TEXT}"
     if cause.code() in NO_RIGHT:
         return f"{doing}: the broker refuses it ({cause.str()}); {advice(cause)}"
     return (

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 _log = logging.getLogger("assay.watchdog")
+_GRACE_S = 2.0
 
 
 def _leave() -> None:
@@ -34,19 +35,32 @@ class Watchdog:
     def __init__(self, limit_s: float, leave: Callable[[], None] = _leave) -> None:
         self._limit_s = limit_s
         self._leave = leave
-        self._guarded: tuple[str, float] | None = None
+        self._guarded: tuple[str, float, float] | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
 
     @contextmanager
-    def guard(self, what: str) -> Iterator[None]:
-        """Watch the block; `what` is said if it does not end in time."""
-        self._guarded = (what, time.monotonic() + self._limit_s)
+    def guard(self, what: str, limit_s: float | None = None, *, holds_the_lock: bool = False) -> Iterator[None]:
+        """Watch the block; blocks may lie inside each other.
+
+        Args:
+            what: said if it does not end in time.
+            limit_s: longest time for this block; by default that of the watchdog.
+            holds_the_lock: a call in the block may hang without giving the interpreter's lock back, so that no thread
+                of Python could notice: a timer in C ends the process with the stacks, a moment after the thread would.
+        """
+        seconds = self._limit_s if limit_s is None else limit_s
+        outer = self._guarded
+        self._guarded = (what, seconds, time.monotonic() + seconds)
+        if holds_the_lock:
+            faulthandler.dump_traceback_later(seconds + _GRACE_S, exit=True, file=2)
         try:
             yield
         finally:
-            self._guarded = None
+            self._guarded = outer
+            if holds_the_lock:
+                faulthandler.cancel_dump_traceback_later()
 
     def stop(self) -> None:
         """End the watching thread."""
@@ -56,11 +70,11 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stopped.wait(min(1.0, self._limit_s / 4)):
             guarded = self._guarded
-            if guarded is not None and time.monotonic() > guarded[1]:
+            if guarded is not None and time.monotonic() > guarded[2]:
                 _log.critical(
                     "%s did not end within %.0f s; the worker leaves and recovers when it is started again. Stacks:",
                     guarded[0],
-                    self._limit_s,
+                    guarded[1],
                 )
                 with suppress(Exception):  # standard error may be closed; leaving matters more than the stacks
                     faulthandler.dump_traceback(file=sys.stderr)

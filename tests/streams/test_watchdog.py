@@ -92,6 +92,28 @@ def test_what_is_not_guarded_may_take_its_time(clock: Clock) -> None:
         assert not leaving.left.wait(4 * SOON_S)
 
 
+def test_an_inner_block_leaves_the_outer_one_watched(clock: Clock) -> None:
+    leaving = Leaving()
+    with watchdog(SOON_S, leaving) as watching, watching.guard("leaving"):
+        with watching.guard("asking", 100 * SOON_S):
+            clock.now_s += 10 * SOON_S
+            assert not leaving.left.wait(SOON_S)
+        assert leaving.left.wait(PATIENCE_S)
+
+
+def test_a_call_that_keeps_the_interpreter_s_lock_is_ended_too() -> None:
+    """No thread of Python runs any more; what sleeps here is C that was called without giving the lock back."""
+    program = (
+        "import ctypes, streams.watchdog as w\n"
+        "w._GRACE_S = 0.2\n"
+        "with w.Watchdog(0.05).guard('the call', holds_the_lock=True):\n"
+        "    ctypes.PyDLL(None).sleep(600)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 1
+    assert b"<module>" in done.stderr
+
+
 def test_a_process_that_hangs_ends_with_code_1_and_its_stacks() -> None:
     """The real thing: the default way to leave, from under a thread that waits for ever."""
     program = (
