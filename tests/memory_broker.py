@@ -5,6 +5,8 @@ in `tests/memory_group.py`, the clients of a worker in `tests/memory_log.py`; `t
 all of it to what a real broker does.
 """
 
+import itertools
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -52,11 +54,13 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Log:
-    """One partition; `entries[i]` stands at offset i, those below `low` were deleted."""
+    """One partition; `entries[i]` stands at offset i, nothing is ever deleted.
+
+    `open_from` is where each open transaction begins, by its identity.
+    """
 
     entries: list[_Entry] = field(default_factory=list)
     open_from: dict[int, int] = field(default_factory=dict)
-    low: int = 0
 
     @property
     def stable(self) -> int:
@@ -117,26 +121,20 @@ class MemoryBroker:
             transaction.places[place] = None
         return offset
 
-    def read(self, topic: str, partition: int, start: int, limit: int) -> tuple[list[LogRecord], int]:
-        """Up to `limit` committed records from `start` on, and the offset from which to go on."""
+    def read(self, topic: str, partition: int, start: int = 0, limit: int = sys.maxsize) -> list[LogRecord]:
+        """Up to `limit` committed records from `start` on."""
         log = self._logs[topic, partition]
         records: list[LogRecord] = []
-        offset = start
-        while offset < log.stable and len(records) < limit:
-            entry = log.entries[offset]
-            offset += 1
+        for entry in itertools.islice(log.entries, start, log.stable):
+            if len(records) == limit:
+                break
             if entry.record is not None and (entry.transaction is None or entry.transaction.status == "committed"):
                 records.append(entry.record)
-        return records, offset
+        return records
 
-    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """First offset that is kept, and the last stable offset."""
-        log = self._logs[topic, partition]
-        return log.low, log.stable
-
-    def delete_before(self, topic: str, partition: int, offset: int) -> None:
-        """Forget the oldest records, as retention does."""
-        self._logs[topic, partition].low = offset
+    def stable_end(self, topic: str, partition: int) -> int:
+        """Last stable offset."""
+        return self._logs[topic, partition].stable
 
     # Transactions
 
@@ -148,9 +146,7 @@ class MemoryBroker:
         producer.epoch += 1
         return producer.epoch
 
-    def produce(
-        self, transactional_id: str, epoch: int, message: Message, timestamp_ms: int | None = None
-    ) -> None:
+    def produce(self, transactional_id: str, epoch: int, message: Message, timestamp_ms: int | None = None) -> None:
         """Write a record as part of the producer's transaction, which begins if none is open.
 
         Raises:
@@ -191,6 +187,11 @@ class MemoryBroker:
                     if owner is group and partition in offsets:
                         raise UnstableError
         return group.committed.get(partition)
+
+    @property
+    def has_open_transactions(self) -> bool:
+        """Whether readers of some partition may have to wait."""
+        return any(producer.transaction is not None for producer in self._producers.values())
 
     def expire(self) -> None:
         """What happens by itself once time has passed: members that were not heard of go, old transactions abort."""

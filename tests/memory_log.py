@@ -96,26 +96,27 @@ class MemoryEventsLog:
 
     def bounds(self, partition: int) -> Bounds:
         """See `EventsLog`."""
-        return Bounds(*self._network("bounds", partial(self._broker.bounds, self.topic, partition)))
+        return Bounds(0, self._network("bounds", partial(self._broker.stable_end, self.topic, partition)))
 
     def end(self, partition: int) -> int:
         """See `EventsLog`."""
-        return self._broker.bounds(self.topic, partition)[1]
+        return self._broker.stable_end(self.topic, partition)
 
     def leave(self) -> None:
         """See `EventsLog`."""
-        if self._identity is None or self._member is None:
+        if self._identity is None or self._member is None:  # never joined, or left already
             return
+        member, self._member = self._member, None
         owned = sorted(self._positions)
         self._positions.clear()
         if owned:
             known = self.group.knows(self._identity.member)
-            (self._member.hand_over if known else self._member.lose)(owned)
+            (member.hand_over if known else member.lose)(owned)
         self._network("leave", partial(self.group.leave, self._identity.member))
 
     def heartbeat(self) -> None:
         """What the client's thread does while the process runs."""
-        if self._identity is not None:
+        if self._identity is not None and self._member is not None:
             self.group.heartbeat(self._identity.member, self._broker.now_s)
 
     def identity(self) -> Identity:
@@ -126,8 +127,7 @@ class MemoryEventsLog:
 
     def step_back(self, records: int) -> None:
         """Deliver the last few records once more, as a client may after a reconnection."""
-        low = {partition: self._broker.bounds(self.topic, partition)[0] for partition in self._positions}
-        self._positions = {number: max(low[number], at - records) for number, at in self._positions.items()}
+        self._positions = {partition: max(0, at - records) for partition, at in self._positions.items()}
 
     def _join(self) -> None:
         self._identity = self.group.identity(self.group.join(self._instance, self._broker.now_s))
@@ -153,9 +153,9 @@ class MemoryEventsLog:
                 self._positions.pop(partition, None)
             self._member.hand_over(revoked)
             self._network("release", partial(self.group.release, member, revoked))
-        waiting = self._network("take", partial(self._take, member))
-        if waiting:
-            self._positions.update(self._member.take_over(waiting))
+        if self.group.waiting_for(member):
+            taken = self._network("take", partial(self._take, member))
+            self._positions.update(self._member.take_over(taken))
 
     def _take(self, member: int) -> list[int]:
         waiting = self.group.waiting_for(member)
@@ -169,7 +169,7 @@ class MemoryEventsLog:
         self._turn += 1
         for index in range(len(numbers)):
             partition = numbers[(index + self._turn) % len(numbers)]
-            records, _ = self._broker.read(self.topic, partition, self._positions[partition], limit - len(received))
+            records = self._broker.read(self.topic, partition, self._positions[partition], limit - len(received))
             received += [(partition, record) for record in records]
         return received
 

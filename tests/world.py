@@ -8,21 +8,23 @@ published has to be what an undisturbed fold of the same log gives, byte for byt
     python -m tests.world --seed 17 -v
 """
 
+import argparse
+import logging
 import math
 import random
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from features.errors import AssayError
 from streams.config import Config, load_config
-from streams.log import LogRecord
 from streams.outbound import targets_of
 from streams.publisher import Message, Publisher
 from streams.worker import Worker
 from tests.memory_broker import FencedError, MemoryBroker
-from tests.memory_group import Group, StaleMemberError
+from tests.memory_group import StaleMemberError
 from tests.memory_log import (
     MemoryEventsLog,
     MemoryFlushingPublisher,
@@ -40,7 +42,7 @@ Answer = TypeVar("Answer")
 TARGETS = targets_of("world.")
 SESSION_S = 10.0
 TRANSACTION_S = 15.0
-_NAPS_S = (0.1, 3.0, SESSION_S + 1, TRANSACTION_S + 1)
+_NAPS_S = (1.0, SESSION_S + 4, SESSION_S + 4, TRANSACTION_S + 1)
 _STEPS_S = (0.01, 0.3, 2.0, 5.0)
 _DEEPEST = 2
 _MOST_STEPS = 3_000
@@ -76,8 +78,8 @@ def draw_plan(source: random.Random) -> Plan:
         slots=source.choice((1, 2, 2, 3)),
         exactly_once=source.random() < 0.75,
         static=source.random() < 0.5,
-        shared_disk=source.random() < 0.5,
-        batch_events=source.choice((1, 3, 10, 30, 100)),
+        shared_disk=source.random() < 0.35,
+        batch_events=source.choice((1, 4, 10, 30, 100)),
         checkpoint_seconds=source.choice((0.0, 0.5, 5.0, 1_000.0)),
     )
 
@@ -88,19 +90,25 @@ class World:
     Args:
         seed: decides everything.
         tell: is told the story, line by line.
+        faults: what goes wrong, instead of what the seed draws (`tests/world_faults.py`).
 
     Attributes:
+        seed: the same.
+        passed: how often each point was passed.
         occurred: how often each fault happened, by (point, fault).
     """
 
-    def __init__(self, seed: int, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, seed: int, tell: Callable[[str], None] | None = None, faults: Mapping[tuple[str, int], str] | None = None
+    ) -> None:
         self.occurred: Counter[tuple[str, str]] = Counter()
+        self.seed = seed
         self._source = random.Random(seed)
         self._tell = tell
         self.plan = draw_plan(self._source)
-        self._traffic = draw_traffic(self._source, self._source.randrange(60, 110), self.plan.partitions)
-        self._faults = draw_faults(self._source)
-        self._passed: Counter[str] = Counter()
+        self._traffic = draw_traffic(self._source, self._source.randrange(30, 70), self.plan.partitions)
+        self._faults = draw_faults(self._source) if faults is None else dict(faults)
+        self.passed: Counter[str] = Counter()
         self._broker = MemoryBroker(START_MS / 1000)
         for topic in TARGETS:
             self._broker.create(topic, self.plan.partitions)
@@ -173,6 +181,8 @@ class World:
             if process.worker is not None:
                 with suppress(Crashed, AssayError):
                     process.worker.close()
+        except Exception as error:
+            raise BrokenPromiseError(f"{process.name} broke: {type(error).__name__}: {error}") from error
         self._bury(process)
 
     def _bury(self, process: Process) -> None:
@@ -239,7 +249,7 @@ class World:
                 self._traffic[:0] = self._in_transaction
             self._in_transaction = []
             return
-        count = self._source.choice((1, 2, 5, 20))
+        count = self._source.choice((1, 3, 8, 20))
         records, self._traffic = self._traffic[:count], self._traffic[count:]
         in_transaction = self._source.random() < 0.3
         for record in records:
@@ -257,9 +267,11 @@ class World:
         """An effect of a process on the world, and what the seed does to it."""
         if not process.alive:
             raise Crashed
-        self._passed[point] += 1
-        fault = self._faults.get((point, self._passed[point]))
+        self.passed[point] += 1
+        fault = self._faults.get((point, self.passed[point]))
         if fault is None or (fault.startswith("sleep") and self._depth == _DEEPEST):
+            if point != "poll":
+                self.tell(f"{process.name}: {point}")
             return send()
         self.occurred[point, fault] += 1
         self.tell(f"{process.name}: {point}: {fault}")
@@ -324,7 +336,9 @@ class World:
     def _on_written(self, partition: int, offset: int) -> None:
         committed = self._group.committed.get(partition, 0)
         if offset > committed:
-            raise BrokenPromiseError(f"partition {partition}: state at {offset} is ahead of what is committed: {committed}")
+            raise BrokenPromiseError(
+                f"partition {partition}: state at {offset} is ahead of what is committed: {committed}"
+            )
 
     def _drain(self) -> None:
         self.tell("faults are over")
@@ -336,7 +350,7 @@ class World:
         for _ in range(_DRAIN_ROUNDS):
             if self._is_drained():
                 break
-            self._advance(1.0)
+            self._advance(2.5)
             self._start_missing()
             for process in list(self._processes):
                 self._turn(process)
@@ -346,20 +360,19 @@ class World:
             self._stop(process)
 
     def _is_drained(self) -> bool:
-        visible = ((number, self._read(TARGETS.source, number)) for number in range(self.plan.partitions))
+        if self._broker.has_open_transactions:  # of a process that is gone: what came after it is not visible yet
+            return False
+        visible = ((number, self._broker.read(TARGETS.source, number)) for number in range(self.plan.partitions))
         return all(
             not records or self._group.committed.get(number, 0) > records[-1].offset for number, records in visible
         )
 
-    def _read(self, topic: str, partition: int) -> list[LogRecord]:
-        return self._broker.read(topic, partition, 0, 1 << 30)[0]
-
     def _check_published(self) -> None:
         for number in range(self.plan.partitions):
-            expected = expected_of(number, self._read(TARGETS.source, number))
-            verdicts = [record.value or b"" for record in self._read(TARGETS.verdicts, number)]
-            outcomes = [record.value or b"" for record in self._read(TARGETS.outcomes, number)]
-            dead = [dead_letter(record) for record in self._read(TARGETS.dead_letters, number)]
+            expected = expected_of(number, self._broker.read(TARGETS.source, number))
+            verdicts = [record.value or b"" for record in self._broker.read(TARGETS.verdicts, number)]
+            outcomes = [record.value or b"" for record in self._broker.read(TARGETS.outcomes, number)]
+            dead = [dead_letter(record) for record in self._broker.read(TARGETS.dead_letters, number)]
             self._compare(number, "verdicts", verdicts, expected.verdicts)
             self._compare(number, "outcomes", outcomes, expected.outcomes)
             self._compare(number, "dead letters", dead, expected.dead)
@@ -389,3 +402,38 @@ def _config(plan: Plan, slot: int) -> Config:
             "security.trust_internal": True,
         },
     )
+
+
+def broken_promise(world: World) -> str | None:
+    """What goes wrong in a world, None if nothing does."""
+    try:
+        world.run()
+    except BrokenPromiseError as error:
+        return f"{error}; to see it happen: python -m tests.world --seed {world.seed} -v"
+    return None
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def main() -> int:
+    """One world, or several, from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.world", description="Deterministic simulation.")
+    parser.add_argument("--seed", type=int, default=0, help="the first world")
+    parser.add_argument("--worlds", type=int, default=1, help="how many, with rising seeds")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell the story, step by step")
+    given = parser.parse_args()
+    logging.disable(logging.CRITICAL)  # the story says it better
+    broken = 0
+    for seed in range(given.seed, given.seed + given.worlds):
+        problem = broken_promise(World(seed, _say if given.verbose else None))
+        if problem is not None:
+            broken += 1
+            _say(problem)
+    _say(f"{given.worlds} worlds, {broken} broken")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from features.errors import AssayError
 from features.store import MemoryStore, StateStore
@@ -14,7 +14,7 @@ from tests.memory_log import MemoryEventsLog, RefusedError
 Answer = TypeVar("Answer")
 
 
-class Crashed(BaseException):  # noqa: N818
+class Crashed(BaseException):
     """The process is gone; nothing in it can catch this."""
 
 
@@ -35,7 +35,7 @@ class Disk:
         self.written = written
         self.states: dict[int, MemoryStore] = {}
         self.older: dict[int, MemoryStore] = {}
-        self.holders: dict[int, "Process"] = {}
+        self.holders: dict[int, Process] = {}
 
     def lose(self, partition: int) -> None:
         """The disk was replaced by an empty one."""
@@ -48,6 +48,14 @@ class Disk:
             self.states[partition] = self.older.pop(partition)
 
 
+class Request(Protocol):
+    """The world's way of carrying out an effect of a process, or not."""
+
+    def __call__(self, process: "Process", point: str, send: Callable[[], Answer], /) -> Answer:
+        """Carry out the effect at `point`; its answer."""
+        ...
+
+
 class Process:
     """One start of a worker.
 
@@ -55,16 +63,10 @@ class Process:
         number: counts starts.
         slot: which of the workers.
         disk: what it finds and leaves.
-        request: the world's way of carrying out an effect, or not.
+        request: see `Request`.
     """
 
-    def __init__(
-        self,
-        number: int,
-        slot: int,
-        disk: Disk,
-        request: Callable[["Process", str, Callable[[], Answer]], Answer],
-    ) -> None:
+    def __init__(self, number: int, slot: int, disk: Disk, request: Request) -> None:
         self.name = f"#{number} (slot {slot})"
         self.slot = slot
         self.disk = disk
@@ -157,8 +159,7 @@ class _OpenState:
         disk.older[self._partition] = older
         content.write(accounts, values)
         stored = stored_state(content, self._partition)
-        assert stored is not None
-        disk.written(self._partition, stored.next_offset)
+        disk.written(self._partition, 0 if stored is None else stored.next_offset)
 
     def _close(self) -> None:
         if self._process.disk.holders.get(self._partition) is self._process:

@@ -4,13 +4,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from features.errors import AssayError
-from streams.broker import RunningBroker
 from streams.config import Config, load_config
 from streams.events_log import EventsLog
 from streams.kafka_clients import FirstError, consumer_settings, producer_settings
@@ -23,6 +22,8 @@ from tests.memory_broker import MemoryBroker
 from tests.memory_log import MemoryEventsLog, MemoryFlushingPublisher, MemoryTransactionalPublisher
 
 PARTITIONS = 2
+ANSWER_S = 2.0
+"""How long a log waits for an answer of the real broker."""
 SESSION_S = 3.0
 _PATIENCE_S = 30.0
 _STEP_S = 0.1
@@ -92,7 +93,11 @@ class Side(ABC):
 
 
 class MemorySide(Side):
-    """On the broker in memory."""
+    """On the broker in memory.
+
+    Attributes:
+        awake: whose heartbeats arrive.
+    """
 
     def __init__(self) -> None:
         self.events, self.verdicts = "events", "verdicts"
@@ -100,11 +105,11 @@ class MemorySide(Side):
         for topic in (self.events, self.verdicts):
             self._broker.create(topic, PARTITIONS)
         self._group = self._broker.group("engine", self.events, SESSION_S)
-        self._logs: list[MemoryEventsLog] = []
+        self.awake: list[MemoryEventsLog] = []
 
-    def log(self, slot: str = "0", *, static: bool = False) -> EventsLog:
+    def log(self, slot: str = "0", *, static: bool = False) -> MemoryEventsLog:
         log = MemoryEventsLog(self._broker, self.events, self._group, f"engine-{slot}" if static else None)
-        self._logs.append(log)
+        self.awake.append(log)
         return log
 
     def publisher(self, log: EventsLog, slot: str = "0", *, exactly_once: bool = True) -> Publisher:
@@ -133,11 +138,11 @@ class MemorySide(Side):
         return Transaction(partial(end, commit=True), partial(end, commit=False))
 
     def visible(self, topic: str, partition: int) -> list[LogRecord]:
-        return self._broker.read(topic, partition, 0, 1_000_000)[0]
+        return self._broker.read(topic, partition)
 
     def rest(self) -> None:
         self._broker.now_s += _STEP_S
-        for log in self._logs:
+        for log in self.awake:
             log.heartbeat()
         self._broker.expire()
 
@@ -146,35 +151,44 @@ class MemorySide(Side):
         return lambda: self._broker.now_s < until_s
 
     def close(self) -> None:
-        self._logs.clear()
+        self.awake.clear()
 
 
 class KafkaSide(Side):
-    """On a real broker."""
+    """On a real broker, unencrypted.
 
-    def __init__(self, broker: RunningBroker, prefix: str) -> None:
+    Args:
+        bootstrap: its address.
+        prefix: of the topics, which have to be there, and of everything else that has a name.
+    """
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
         self.events, self.verdicts = f"{prefix}events", f"{prefix}verdicts"
-        self._prefix = prefix
-        self._settings = broker.client_settings
-        self._bootstrap = broker.bootstrap_servers
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        self._settings = {"bootstrap.servers": bootstrap}
         self._watchdog = Watchdog(60.0)
         self._logs: list[KafkaLog] = []
+
+    def create(self) -> Self:
+        """Make the topics."""
         admin = AdminClient(self._settings)
         made = admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in (self.events, self.verdicts)])
         for future in made.values():
             future.result(30)
+        return self
 
-    def log(self, slot: str = "0", *, static: bool = False) -> EventsLog:
+    def log(self, slot: str = "0", *, static: bool = False) -> KafkaLog:
         fatal = FirstError()
         settings = consumer_settings(self._config(slot, static=static), fatal)
-        log = KafkaLog({**settings, "heartbeat.interval.ms": 200}, self.events, fatal, self._watchdog)
+        log = KafkaLog({**settings, "heartbeat.interval.ms": 200}, self.events, fatal, self._watchdog, ANSWER_S)
         self._logs.append(log)
         return log
 
     def publisher(self, log: EventsLog, slot: str = "0", *, exactly_once: bool = True) -> Publisher:
         assert isinstance(log, KafkaLog)
         settings = producer_settings(self._config(slot), FirstError())
-        return make_publisher(settings, f"{self._prefix}{slot}", log, self._watchdog, exactly_once=exactly_once)
+        return make_publisher(settings, f"{self.prefix}{slot}", log, self._watchdog, exactly_once=exactly_once)
 
     def write(self, *messages: Message, timestamp_ms: int | None = None) -> None:
         producer = Producer({**self._settings, "enable.idempotence": True, "linger.ms": 0})
@@ -182,7 +196,7 @@ class KafkaSide(Side):
         assert producer.flush(30) == 0
 
     def begin(self, *messages: Message, slot: str = "elsewhere") -> Transaction:
-        producer = Producer({**self._settings, "transactional.id": f"{self._prefix}{slot}", "linger.ms": 0})
+        producer = Producer({**self._settings, "transactional.id": f"{self.prefix}{slot}", "linger.ms": 0})
         producer.init_transactions(30)
         producer.begin_transaction()
         _produce(producer, messages, 0)
@@ -191,7 +205,7 @@ class KafkaSide(Side):
 
     def begin_commit(self, log: EventsLog, offsets: Mapping[int, int]) -> Transaction:
         assert isinstance(log, KafkaLog)
-        producer = Producer({**self._settings, "transactional.id": f"{self._prefix}committer"})
+        producer = Producer({**self._settings, "transactional.id": f"{self.prefix}committer"})
         producer.init_transactions(30)
         producer.begin_transaction()
         producer.send_offsets_to_transaction(log.places(offsets), log.group_metadata(), 30)
@@ -218,8 +232,8 @@ class KafkaSide(Side):
         return load_config(
             environment={},
             overrides={
-                "kafka.bootstrap": self._bootstrap,
-                "kafka.group": f"{self._prefix}engine",
+                "kafka.bootstrap": self.bootstrap,
+                "kafka.group": f"{self.prefix}engine",
                 "kafka.slot": slot,
                 "kafka.static_membership": static,
                 "kafka.session_timeout_ms": int(SESSION_S * 1000),

@@ -9,10 +9,12 @@ from itertools import count
 import pytest
 
 from features.errors import AssayError
+from streams.broker import RunningBroker
 from streams.history import Bounds
 from streams.log import LogRecord
 from streams.publisher import AbortedError, Message
 from tests.streams.log_sides import KafkaSide, MemorySide, Reader, Side, until
+from tests.streams.sleeper import Sleeper, SleeperInMemory, SleeperOnKafka
 
 _numbers = count(1)
 BOTH = {0, 1}
@@ -24,7 +26,8 @@ def in_memory(_request: pytest.FixtureRequest) -> Side:
 
 
 def on_kafka(request: pytest.FixtureRequest) -> Side:
-    return KafkaSide(request.getfixturevalue("broker"), f"contract-{next(_numbers)}.")
+    broker: RunningBroker = request.getfixturevalue("broker")
+    return KafkaSide(broker.bootstrap_servers, f"contract-{next(_numbers)}.").create()
 
 
 @pytest.fixture(
@@ -298,6 +301,31 @@ def test_what_handing_over_raises_is_raised_by_poll(side: Side) -> None:
         until(side, lambda: False, one, two)
 
 
+@pytest.fixture
+def sleeper(side: Side) -> Iterator[Sleeper]:
+    """A member that can fall asleep."""
+    if isinstance(side, MemorySide):
+        yield SleeperInMemory(side)
+        return
+    assert isinstance(side, KafkaSide)
+    made = SleeperOnKafka(side)
+    yield made
+    made.close()
+
+
+def test_who_was_silent_for_a_session_has_lost_what_it_had_and_cannot_commit(side: Side, sleeper: Sleeper) -> None:
+    """It is told with the next poll, and publishes nothing even if it does not poll first."""
+    until(side, lambda: sleeper.poll() == [["take_over", [0, 1]]])
+    assert sleeper.publish() == "published"
+    sleeper.sleep()
+    other = Reader(side, side.log("other"))
+    until(side, lambda: other.owned == BOTH, other)
+    sleeper.wake()
+    assert sleeper.publish() == "AbortedError"
+    assert values(side.visible(side.verdicts, 0)) == [b"from the sleeper"]
+    until(side, lambda: sleeper.poll()[1:2] == [["lose", [0, 1]]], other)
+
+
 # Publishing exactly once
 
 
@@ -338,10 +366,7 @@ def test_offsets_alone_can_be_published(side: Side) -> None:
     publisher.close()
 
 
-def test_an_offset_is_told_only_when_no_transaction_can_change_it_any_more(
-    side: Side, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streams.kafka_log._ANSWER_S", 1.0)
+def test_an_offset_is_told_only_when_no_transaction_can_change_it_any_more(side: Side) -> None:
     reader = alone(side)
     for end, committed in (("abort", None), ("commit", 4)):
         transaction = side.begin_commit(reader.log, {0: 4})
