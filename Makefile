@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench chaos lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ check: setup  ## style, types, import direction, commands in the README
 
 bench: setup  ## measure speed and memory on this machine
 	$(BIN)/python -m benchmarks
+
+chaos: setup  ## kill workers KILLS times (100) at moments drawn from SEED (1), then check every verdict
+	$(BIN)/python -m tests.faults --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
 
 lock:  ## pin every package with its hashes (needs uv)
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements.lock

@@ -6,6 +6,7 @@ kill -9 just the same. The server never makes a client, a store or a thread, so 
 tear. One JSON line asks, one answers; when the asking end closes, whoever still runs is killed.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -20,6 +21,9 @@ from typing import IO, Any, Self
 ROOT = Path(__file__).absolute().parents[2]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Libraries for linear algebra start their threads when they are imported; a fork would lose them."""
+
+STACKS = signal.SIGUSR1
+"""A forked worker writes the stacks of all its threads to its log."""
 
 
 class ForkServer:
@@ -80,7 +84,7 @@ def serve(model: Path, questions: IO[str], answers: IO[str]) -> None:
 
     warm_up(open_model(model))
     if sys.platform == "linux":
-        assert len(os.listdir("/proc/self/task")) == 1, "a fork would lose the other threads"
+        assert len(list(Path("/proc/self/task").iterdir())) == 1, "a fork would lose the other threads"
     running: set[int] = set()
     for line in questions:
         question = json.loads(line)
@@ -111,6 +115,7 @@ def _become_worker(environment: Mapping[str, str], log: Path) -> None:
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = ["assay", "run"]
+        faulthandler.register(STACKS)
         from streams.cli import main
 
         main()

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from tests.faults.campaign import Campaign, Judgement, campaign
 from tests.faults.fork_server import ForkServer
-from tests.faults.truth import VERDICT, DEAD_LETTER, Differences
+from tests.faults.truth import DEAD_LETTER, VERDICT, Differences
 
 SLOTS = ("0", "1")
-EVENTS_PER_KILL = 120
+EVENTS_PER_BLOW = 120
 FRESH_EVERY = 20
 """So often a killed worker comes back as a fresh process, with the two seconds of imports."""
 SETTINGS = {
@@ -26,14 +26,14 @@ class Blow(NamedTuple):
     """One kill.
 
     Attributes:
-        slot: whose.
+        slots: whose, one after the other.
         how: SIGKILL, or now and then SIGTERM.
-        after_s: so long after the worker's start: this finds it starting, joining, recovering.
-        after_records: so many records after its start instead: this finds it at work. 0: `after_s` counts.
-        pause_s: and so much later, because progress is only seen from outside.
+        after_s: so long after the first one's start: this finds it starting, joining, recovering.
+        after_records: instead, when so many more records of each partition are committed: this finds it at work.
+        pause_s: and so much later before each, because progress is only seen from outside.
     """
 
-    slot: str
+    slots: tuple[str, ...]
     how: signal.Signals
     after_s: float
     after_records: int
@@ -41,10 +41,22 @@ class Blow(NamedTuple):
 
 
 class KillReport(NamedTuple):
-    """What a kill campaign found."""
+    """What a kill campaign found.
+
+    Attributes:
+        kills: workers that kill -9 ended.
+        stops: workers that SIGTERM ended.
+        judgement: at the end.
+        starts: lives of workers.
+        killed_before_owning: ended before they had a partition.
+        folded_again: lives that found a state older than what was published.
+        longest_recovery_s: from a start until every partition went on.
+        ended_by_themselves: lives that no signal ended, by reason.
+        seed: of the campaign.
+    """
 
     kills: int
-    terms: int
+    stops: int
     judgement: Judgement
     starts: int
     killed_before_owning: int
@@ -62,7 +74,7 @@ class KillReport(NamedTuple):
         watchdog = self.ended_by_themselves.get("watchdog", 0)
         return [
             f"seed                      {self.seed}",
-            f"kills survived            {self.kills} (and {self.terms} orderly stops)",
+            f"kills survived            {self.kills} (and {self.stops} orderly stops)",
             f"events                    {judged.events}",
             f"verdicts                  {verdicts}",
             f"dead letters              {dead_letters}",
@@ -87,14 +99,14 @@ def plan(kills: int, seed: int) -> list[Blow]:
     """
     source = random.Random(seed)
     blows: list[Blow] = []
-    while sum(blow.how is signal.SIGKILL for blow in blows) < kills:
-        early = source.random() < 0.5
+    while (left := kills - sum(len(blow.slots) for blow in blows if blow.how is signal.SIGKILL)) > 0:
+        early = source.random() < 0.55
         blows.append(
             Blow(
-                slot=source.choice(SLOTS),
-                how=signal.SIGKILL if source.random() < 0.85 else signal.SIGTERM,
+                slots=tuple(source.sample(SLOTS, k=min(left, source.choice((1, 2, 2))))),
+                how=signal.SIGKILL if source.random() < 0.9 else signal.SIGTERM,
                 after_s=source.uniform(0.0, 1.2),
-                after_records=0 if early else source.randint(1, EVENTS_PER_KILL),
+                after_records=0 if early else source.randint(1, EVENTS_PER_BLOW // 2),
                 pause_s=source.uniform(0.0, 0.05),
             )
         )
@@ -109,34 +121,37 @@ def kill_campaign(
     *,
     kills: int,
     seed: int,
+    delivery: str = "exactly_once",
     progress: Callable[[int], None] = lambda _: None,
-    **settings: str,
 ) -> KillReport:
-    """Kill `kills` times, then let everything come to rest and judge; `progress` is told of each kill."""
+    """Kill `kills` times, then let everything come to rest and judge; `progress` is told how many there were."""
     blows = plan(kills, seed)
-    before_owning = 0
+    killed = stopped = before_owning = 0
     longest_s = 0.0
     with campaign(
-        bootstrap, prefix, directory, fork_server=fork_server, seed=seed, events=EVENTS_PER_KILL * (len(blows) + 1),
-        slots=SLOTS, **{**SETTINGS, **settings},
+        bootstrap, prefix, directory, fork_server=fork_server, seed=seed, slots=SLOTS,
+        events=EVENTS_PER_BLOW * (len(blows) + 1), ASSAY_ENGINE_DELIVERY=delivery, **SETTINGS,
     ) as it:  # fmt: skip
         for slot in SLOTS:
             it.supervisor.start(slot)
-        it.feed.send(EVENTS_PER_KILL)
+        it.feed.send(EVENTS_PER_BLOW)
         it.wait_for(1)
         for number, blow in enumerate(blows, 1):
-            it.feed.send(EVENTS_PER_KILL)
+            it.feed.send(EVENTS_PER_BLOW)
             longest_s = max(longest_s, _await_moment(it, blow))
-            run = it.supervisor.end(blow.slot, blow.how)
-            assert run.code in (-signal.SIGKILL, -signal.SIGTERM, 0), (run.code, run.said())
-            before_owning += not run.take_overs()
-            it.supervisor.start(blow.slot, fresh=number % FRESH_EVERY == 0)
-            progress(number)
-        judgement = it.finish()
+            for slot in blow.slots:
+                time.sleep(blow.pause_s)
+                run = it.supervisor.end(slot, blow.how)
+                killed += run.code == -signal.SIGKILL
+                stopped += run.code in (0, -signal.SIGTERM)
+                before_owning += not run.take_overs()
+                it.supervisor.start(slot, fresh=number % FRESH_EVERY == 0)
+            progress(killed)
+        judgement = it.finish(may_repeat=delivery == "at_least_once")
         runs = it.supervisor.runs
         return KillReport(
-            kills=kills,
-            terms=len(blows) - kills,
+            kills=killed,
+            stops=stopped,
             judgement=judgement,
             starts=len(runs),
             killed_before_owning=before_owning,
@@ -148,12 +163,9 @@ def kill_campaign(
 
 
 def _await_moment(it: Campaign, blow: Blow) -> float:
-    """Wait for the moment of a blow; how long the worker took from its start to the records waited for, 0 if to none."""
-    started_s = it.supervisor.running[blow.slot].started_s
+    """Wait for the moment of a blow; seconds from the last start until every partition went on, 0 if not waited for."""
     if blow.after_records == 0:
-        time.sleep(max(0.0, started_s + blow.after_s - time.monotonic()))
+        time.sleep(max(0.0, it.supervisor.running[blow.slots[0]].started_s + blow.after_s - time.monotonic()))
         return 0.0
     it.wait_for(blow.after_records)
-    recovery_s = time.monotonic() - it.supervisor.running[blow.slot].started_s
-    time.sleep(blow.pause_s)
-    return recovery_s
+    return time.monotonic() - it.supervisor.runs[-1].started_s

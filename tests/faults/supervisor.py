@@ -1,4 +1,4 @@
-"""Workers kept running: whoever ends by itself is started again, as systemd would, and it is written down why it ended."""
+"""Workers kept running: whoever ends by itself is started again, as systemd would, and why it ended is counted."""
 
 import os
 import re
@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.fork_server import ForkServer
+from tests.faults.fork_server import STACKS, ForkServer
 from tests.streams.workers import ASSAY
 
 TAKES_OVER = re.compile(r"partition (\d+): state at (\d+), committed (\d+|None)")
 """A worker says this of each partition that it opens."""
-WATCHDOG = "the worker leaves and recovers"
+WATCHDOG = ("the worker leaves and recovers", "Timeout (")
+"""Either of these says that a call did not return; the second when nothing of Python could run any more."""
 END_S = 60.0
 """Longer than any orderly end, the watchdog's included."""
 _POLL_S = 0.02
@@ -74,7 +75,9 @@ class Run:
         """Exit code, once it has one."""
         deadline_s = time.monotonic() + limit_s
         while (code := self.poll()) is None:
-            assert time.monotonic() < deadline_s, f"it did not end within {limit_s:g} s:\n{self.said()}"
+            if time.monotonic() > deadline_s:
+                self._say_where_it_hangs()
+                raise AssertionError(f"it did not end within {limit_s:g} s:\n{self.said()}")
             time.sleep(_POLL_S)
         return code
 
@@ -89,14 +92,24 @@ class Run:
             for partition, stored, committed in TAKES_OVER.findall(self.said())
         ]
 
+    def last_line(self) -> str:
+        """What it says of its end, for people; if it says nothing for them, its very last line."""
+        lines = self.said().splitlines() or ["nothing"]
+        return next((line for line in reversed(lines) if line.startswith("assay: ")), lines[-1])
+
     def last_words(self) -> str:
         """Why it ended by itself, with numbers and paths taken out, so that equal reasons can be counted."""
-        said = self.said()
-        if WATCHDOG in said:
+        if any(sign in self.said() for sign in WATCHDOG):
             return "watchdog"
-        lines = said.splitlines()
-        line = next((line for line in reversed(lines) if line.startswith("assay: ")), lines[-1] if lines else "nothing")
-        return re.sub(r"\S*/\S*|\d+", "#", line)[:160]
+        return re.sub(r"\S*/\S*|\d+", "#", self.last_line())[:160]
+
+    def _say_where_it_hangs(self) -> None:
+        if self._fork_server is not None:
+            length = len(self.said())
+            self._send(STACKS)
+            deadline_s = time.monotonic() + 5.0
+            while len(self.said()) == length and time.monotonic() < deadline_s:
+                time.sleep(_POLL_S)
 
     def _send(self, how: signal.Signals) -> None:
         os.kill(self.pid, how)  # it cannot be another's pid: nobody has collected its exit code
@@ -111,7 +124,9 @@ class Supervisor:
         settings: environment of each slot, by its name.
     """
 
-    def __init__(self, fork_server: ForkServer | None, directory: Path, settings: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self, fork_server: ForkServer | None, directory: Path, settings: Mapping[str, Mapping[str, str]]
+    ) -> None:
         self.settings = dict(settings)
         self.running: dict[str, Run] = {}
         self.runs: list[Run] = []
@@ -130,12 +145,18 @@ class Supervisor:
         return run
 
     def end(self, slot: str, how: signal.Signals) -> Run:
-        """Send a signal that ends a slot, and wait for that; what it ended with is in the run."""
+        """Send a signal that ends a slot, and wait for that.
+
+        What it ends with is 0, the signal, or the watchdog's 1: the client's farewell to its group can hang.
+        """
         run = self.running.pop(slot)
-        if run.poll() is not None:
-            self.ended_by_themselves[run.last_words()] += 1
+        before = run.poll()
         run.send(how)
-        run.wait()
+        code = run.wait()
+        if code == 1:
+            self.ended_by_themselves[run.last_words()] += 1
+        in_order = code in (0, -how) or (code == 1 and (before == 1 or run.last_words() == "watchdog"))
+        assert in_order, (code, run.said())
         return run
 
     def tend(self) -> None:
@@ -146,13 +167,12 @@ class Supervisor:
                 del self.running[slot]
                 self.start(slot)
 
-    def stop(self) -> list[int]:
-        """End everybody in an orderly way; exit codes."""
+    def stop(self) -> None:
+        """End everybody in an orderly way."""
         for run in self.running.values():
             run.send(signal.SIGTERM)
-        codes = [run.wait() for run in self.running.values()]
-        self.running.clear()
-        return codes
+        for slot in list(self.running):
+            self.end(slot, signal.SIGTERM)
 
     def kill(self) -> None:
         """End everybody at once; for the end of a test that failed."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+PARTITIONS = 2
+"""Of every topic of a campaign."""
 PATIENCE_S = 120.0
 """For a broker that answers; only a hang takes so long."""
 
@@ -16,13 +18,16 @@ class Feed:
         bootstrap: where.
         topic: to which topic.
         records: key, value and partition of each.
+
+    Attributes:
+        sent: how many went to each partition; also where its log ends, once the broker has them.
     """
 
     def __init__(self, bootstrap: str, topic: str, records: Sequence[tuple[bytes | None, bytes, int]]) -> None:
         self._topic = topic
         self._records = records
         self._failures: list[KafkaError] = []
-        self.sent = 0
+        self.sent = [0] * PARTITIONS
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -36,13 +41,14 @@ class Feed:
     @property
     def left(self) -> int:
         """Records not yet sent."""
-        return len(self._records) - self.sent
+        return len(self._records) - sum(self.sent)
 
     def send(self, count: int) -> None:
         """Hand the next `count` records to the client; does not wait."""
-        for key, value, partition in self._records[self.sent : self.sent + count]:
+        start = sum(self.sent)
+        for key, value, partition in self._records[start : start + count]:
             self._producer.produce(self._topic, value, key, partition, on_delivery=self._delivered)
-            self.sent += 1
+            self.sent[partition] += 1
         self._producer.poll(0)
 
     def finish(self) -> None:
@@ -57,7 +63,7 @@ class Feed:
 
 
 def read_to_end(bootstrap: str, places: Sequence[tuple[str, int]], *, committed: bool = True) -> list[Message]:
-    """Every record of some partitions up to their present ends; those of aborted transactions too unless `committed`."""
+    """Every record of some partitions up to their ends; those of aborted transactions too unless `committed`."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -90,10 +96,17 @@ def read_to_end(bootstrap: str, places: Sequence[tuple[str, int]], *, committed:
 class Progress:
     """How far a group has come, asked again and again by one client that never joins it."""
 
-    def __init__(self, bootstrap: str, group: str, topic: str, partitions: int) -> None:
-        common = {"bootstrap.servers": bootstrap, "enable.auto.commit": False, "log_level": 0}
-        self._group = Consumer({**common, "group.id": group})
-        self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    def __init__(self, bootstrap: str, group: str, topic: str) -> None:
+        self._group = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": group,
+                "isolation.level": "read_uncommitted",  # else it waits for an open transaction to end
+                "enable.auto.commit": False,
+                "log_level": 0,
+            }
+        )
+        self._places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -103,13 +116,6 @@ class Progress:
         """Committed offset of each partition, 0 before the first; None while nobody answers."""
         try:
             return [max(0, place.offset) for place in self._group.committed(self._places, timeout=2.0)]
-        except KafkaException:
-            return None
-
-    def ends(self) -> list[int] | None:
-        """Offset after the last record of each partition; None while nobody answers."""
-        try:
-            return [self._group.get_watermark_offsets(place, timeout=2.0)[1] for place in self._places]
         except KafkaException:
             return None
 
