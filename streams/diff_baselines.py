@@ -11,8 +11,8 @@ import msgspec
 from features.errors import AssayError
 from features.records import Coordinates
 from streams.log import LogRecord, Output
+from streams.log_range import PartitionRange
 from streams.replay_changes import Override
-from streams.replay_range import PartitionRange
 from streams.time_machine import Progress, TimeMachine
 from streams.topic_reader import TopicReader
 from streams.verdict_diff import Judgement

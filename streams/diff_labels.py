@@ -7,7 +7,7 @@ from features.events import Label, LabelIntake
 from models.labels import known_labels
 from streams.history import History
 from streams.intake import Trust, decode_batch
-from streams.replay_range import PartitionRange
+from streams.log_range import PartitionRange
 from streams.training_rows import read_labels
 
 Attacks = Mapping[str, str]

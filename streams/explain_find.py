@@ -8,7 +8,7 @@ import msgspec
 
 from streams.find_verdict import Progress
 from streams.history import History
-from streams.replay_range import PartitionRange
+from streams.log_range import PartitionRange
 
 
 class Found(NamedTuple):

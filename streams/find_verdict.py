@@ -17,8 +17,8 @@ from features.errors import AssayError
 from features.records import Coordinates
 from streams.history import Bounds
 from streams.log import LogRecord
-from streams.replay_range import Offset
-from streams.replay_range import Place as Limit
+from streams.log_range import Offset
+from streams.log_range import Place as Limit
 from streams.topic_reader import TopicReader
 
 Progress = Callable[[int, int, int | None], None]

@@ -13,8 +13,8 @@ from streams.diff_baselines import Baseline, judgements
 from streams.diff_causes import Causes
 from streams.diff_labels import Attacks, AttacksOf
 from streams.log import LogRecord, Output
+from streams.log_range import PartitionRange
 from streams.replay_changes import Override
-from streams.replay_range import PartitionRange
 from streams.time_machine import TimeMachine, batches
 from streams.verdict_diff import ChangedVerdict, Diff, Judgement, pairs
 

@@ -20,9 +20,9 @@ from streams.admin import connect, create_topic
 from streams.config import Config
 from streams.kafka_clients import FirstError, connection, producer_settings
 from streams.log import LogRecord, Output
+from streams.log_range import PartitionRange
 from streams.outbound import TRACE_HEADER
 from streams.replay_changes import Override
-from streams.replay_range import PartitionRange
 from streams.topic_reader import TopicReader
 from streams.topics import DAY_MS, DELETE, LONGEST_NAME, topic_names
 

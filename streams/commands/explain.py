@@ -17,7 +17,7 @@ from streams.commands.looking_back import (
 
 if TYPE_CHECKING:
     from streams.explain_find import Found
-    from streams.replay_range import Place
+    from streams.log_range import Place
 
 _PLACE = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
 
@@ -109,7 +109,7 @@ def _found(
     from features.errors import AssayError
     from streams.commands.progress import records_progress
     from streams.explain_find import Found, find_event
-    from streams.replay_range import resolve
+    from streams.log_range import resolve
 
     if place := _PLACE.fullmatch(event):
         return [Found(int(place[1]), int(place[2]), "")]

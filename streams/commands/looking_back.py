@@ -14,7 +14,7 @@ from streams.config import Config, load_config
 
 if TYPE_CHECKING:
     from streams.history import History
-    from streams.replay_range import Place
+    from streams.log_range import Place
     from streams.time_machine import TimeMachine
     from streams.topic_reader import TopicReader
 
@@ -54,7 +54,7 @@ class LookingBack:
 
 def place_option(text: str | None, option: str) -> "Place | None":
     """A time or an offset given as `option`; anything else is wrong usage."""
-    from streams.replay_range import parse_place
+    from streams.log_range import parse_place
 
     try:
         return None if text is None else parse_place(text, time.time_ns() // 1_000_000)

@@ -1,6 +1,5 @@
 """`assay replay`: any range of the log again, with the same or another model, and what would have been different."""
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,13 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.commands.config import ConfigOption
-from streams.commands.looking_back import ArchiveOption, BootstrapOption, LookingBack, SnapshotsOption, looking_back
+from streams.commands.looking_back import (
+    ArchiveOption,
+    BootstrapOption,
+    LookingBack,
+    SnapshotsOption,
+    looking_back,
+    place_option,
+)
 
 if TYPE_CHECKING:
     from streams.diff_baselines import Published
+    from streams.log_range import PartitionRange, Place
     from streams.replay import Comparison, Out, ReplaySummary
     from streams.replay_changes import Override
-    from streams.replay_range import PartitionRange, Place
     from streams.replay_report import FirstChanges
 
 _STANDARD = Path("-")
@@ -89,7 +95,7 @@ def replay(
     from streams.replay import replay as fold_again
     from streams.replay_report import FirstChanges
 
-    first, last = _place(start, "--from"), _place(end, "--to")
+    first, last = place_option(start, "--from"), place_option(end, "--to")
     compares = diff or diff_model is not None
     streams = [path for path in (out, diff_out) if path == _STANDARD]
     _check(
@@ -124,16 +130,6 @@ def _check(*faults: tuple[bool, str]) -> None:
             raise typer.BadParameter(advice)
 
 
-def _place(text: str | None, option: str) -> "Place | None":
-    from features.errors import AssayError
-    from streams.replay_range import parse_place
-
-    try:
-        return None if text is None else parse_place(text, time.time_ns() // 1_000_000)
-    except AssayError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
-
-
 def _override(back: LookingBack, model: str | None, policy: Path | None, feature_set: str | None) -> "Override":
     from features.catalogue import FEATURES
     from models.model_store import ModelStore
@@ -166,7 +162,7 @@ def _ranges(
 ) -> "list[PartitionRange]":
     """Without an end, a comparison with published verdicts ends with them: a worker may be some records behind."""
     from features.errors import AssayError
-    from streams.replay_range import resolve
+    from streams.log_range import resolve
 
     ranges = resolve(back.history, partitions, first, last)
     if published is None or last is not None:

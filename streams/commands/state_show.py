@@ -11,7 +11,7 @@ from streams.config import Config, load_config
 
 if TYPE_CHECKING:
     from streams.account_at import ShownAccount
-    from streams.replay_range import Place
+    from streams.log_range import Place
 
 
 def show(
@@ -96,7 +96,7 @@ def _rebuilt(
     from streams.account_at import account_at
     from streams.account_place import search_order
     from streams.commands.progress import amount_progress
-    from streams.replay_range import resolve
+    from streams.log_range import resolve
 
     with looking_back(config_path, bootstrap, snapshots, archive) as tools:
         there = tools.history.partitions()

@@ -19,7 +19,7 @@ from streams.commands.looking_back import (
 
 if TYPE_CHECKING:
     from streams.find_verdict import Chosen, Progress, Published
-    from streams.replay_range import Place
+    from streams.log_range import Place
     from streams.verify_report import Check, Report
 
 _MOST_DIFFERENCES = 12
@@ -109,7 +109,7 @@ def _published(
 ) -> "Iterable[Published]":
     from features.errors import AssayError
     from streams.find_verdict import in_file, in_topic, ranges
-    from streams.replay_range import Offset
+    from streams.log_range import Offset
 
     if verdicts is not None:
         return in_file(verdicts)

@@ -22,11 +22,11 @@ from models.policy import Policy
 from models.training import train
 from streams.diff_baselines import Beside
 from streams.log import LogRecord, Output
+from streams.log_range import PartitionRange
 from streams.model_in_force import ModelInForce, open_model
 from streams.partition import Partition
 from streams.replay import ReplaySummary, replay
 from streams.replay_changes import AS_RECORDED, Override
-from streams.replay_range import PartitionRange
 from streams.signature import everybody
 from streams.time_machine import TimeMachine
 from streams.verdict_diff import Judgement

@@ -19,7 +19,7 @@ from streams.explain_find import Found, find_event
 from streams.explain_text import evidence_text, explanation_text
 from streams.intake import decode_batch
 from streams.log import LogRecord
-from streams.replay_range import PartitionRange
+from streams.log_range import PartitionRange
 from streams.signature import everybody
 from tests.naive import NaiveEvent, features_naive
 from tests.streams.histories import ListHistory, machine_over

@@ -25,7 +25,7 @@ from streams.find_verdict import (
 )
 from streams.history import Bounds
 from streams.log import LogRecord
-from streams.replay_range import Moment, Offset
+from streams.log_range import Moment, Offset
 
 
 def verdict(event_id: str, offset: int = 0) -> bytes:

@@ -16,11 +16,11 @@ from features.store import MemoryStore
 from models.decision import OUTCOMES, decide
 from models.policy import Policy
 from streams.log import LogRecord
+from streams.log_range import PartitionRange
 from streams.model_in_force import ModelInForce
 from streams.partition import Partition
 from streams.replay import replay
 from streams.replay_changes import Override, import_feature_set, read_policy, with_policy
-from streams.replay_range import PartitionRange
 from streams.signature import everybody
 from tests.streams.histories import ListHistory, machine_over
 from tests.streams.logs import START_MS, mixed_log, model_marker, records

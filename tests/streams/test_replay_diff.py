@@ -13,10 +13,10 @@ from models.policy import Policy
 from streams.diff_baselines import Baseline, Refolded
 from streams.diff_causes import Causes, KnownModels, moved
 from streams.diff_labels import attacks_in_file, attacks_in_log
+from streams.log_range import PartitionRange
 from streams.partition import Partition
 from streams.replay import Comparison, ReplaySummary, replay
 from streams.replay_changes import AS_RECORDED, Override
-from streams.replay_range import PartitionRange
 from streams.signature import everybody, nobody
 from streams.verdict_diff import ChangedVerdict, Diff
 from tests.streams.histories import ListHistory, machine_over

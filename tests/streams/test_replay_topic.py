@@ -8,8 +8,8 @@ from streams.broker import RunningBroker
 from streams.config import load_config
 from streams.diff_baselines import Published
 from streams.log import LogRecord, Outgoing, Output
+from streams.log_range import PartitionRange
 from streams.replay_changes import Override
-from streams.replay_range import PartitionRange
 from streams.replay_topic import ReplayTopic, refuse_live_topic, replay_topic, run_identity
 from streams.topic_reader import TopicReader
 from streams.topics import topic_names

@@ -1,4 +1,4 @@
-"""Which part of a log is replayed: places as people name them, and the offsets that they stand for."""
+"""Which part of a log is meant: places as people name them, and the offsets that they stand for."""
 
 import re
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ def resolve(
     Args:
         history: the log.
         partitions: numbers asked for; empty for all.
-        start: None is the beginning of all time, offset 0.
+        start: None is the beginning of the log as it is now.
         end: the first place that does not belong to the range; None is the end of the log as it is now.
 
     Raises:
@@ -95,8 +95,8 @@ def resolve(
 
 
 def _resolved(history: History, partition: int, start: Place | None, end: Place | None) -> PartitionRange:
-    high = history.bounds(partition).high
-    first = 0 if start is None else _offset(history, partition, start)
+    low, high = history.bounds(partition)
+    first = low if start is None else _offset(history, partition, start)
     last = high if end is None else _offset(history, partition, end)
     for place in (first, last):
         if place > high:

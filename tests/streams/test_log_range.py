@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from features.errors import AssayError
 from streams.log import LogRecord
-from streams.replay_range import Moment, Offset, PartitionRange, parse_place, resolve
+from streams.log_range import Moment, Offset, PartitionRange, parse_place, resolve
 from tests.streams.histories import ListHistory
 
 NOW_MS = 1_760_000_000_000
