@@ -47,6 +47,7 @@ ERROR_CODES: Final[Mapping[str, str]] = {
     "rate_missing": "The model in force has no exchange rate for the currency.",
     "marker": "A marker asks for something that this engine cannot put in force.",
     "conflict": "The account's history holds the same event_id with other content.",
+    "poison": "The record breaks the engine itself, though it keeps the contract: a fault of the engine.",
 }
 """Every code a dead letter can carry, with its meaning. Codes are stable: consumers may switch on them."""
 

@@ -290,7 +290,7 @@ def test_codes_that_the_engine_adds_are_in_the_registry() -> None:
 
 def test_every_code_of_this_module_is_shown_by_a_case() -> None:
     shown = {case.code for case in torture.CASES if case.code} | {"key_mismatch", "time_ahead"}
-    assert shown == ERROR_CODES.keys() - {"not_authorized", "conflict", "rate_missing", "marker"}
+    assert shown == ERROR_CODES.keys() - {"not_authorized", "conflict", "rate_missing", "marker", "poison"}
 
 
 def test_labels_are_decoded_as_feeds_send_them() -> None:
