@@ -1,5 +1,6 @@
 """Recovery after a crash against live work: the same worker, the same log, folded live and then folded again."""
 
+import gc
 import shutil
 import time
 from itertools import islice
@@ -69,6 +70,8 @@ def _session(bootstrap: str, directory: Path, records: int, *, live: bool) -> tu
     first_model, open_model = open_models("", directory)
     with kafka_worker(config, first_model, open_model) as (worker, _):
         worker.join()
+        gc.collect()
+        gc.freeze()  # as `Worker.run` does
         try:
             while worker.unready() == "no partition assigned":
                 worker.turn()

@@ -16,7 +16,8 @@ from features.compiled import compiled
 from models.booster import CONTRIBUTIONS, Booster
 from models.trees import Trees
 
-_NEARLY_ZERO = float(np.float32(1e-35))
+NEARLY_ZERO = float(np.float32(1e-35))
+"""LightGBM reads a value that is no larger as 0."""
 """LightGBM reads a value of at most this size as 0 (`kZeroThreshold`)."""
 
 
@@ -111,7 +112,7 @@ def _walk(
                 if np.isnan(value) and missing_is_nan[here]:
                     goes_left = missing_goes_left[here]
                 else:
-                    if np.isnan(value) or abs(value) <= _NEARLY_ZERO:
+                    if np.isnan(value) or abs(value) <= NEARLY_ZERO:
                         value = np.float64(0.0)
                     goes_left = value <= threshold[here]
                 child = left_child[here] if goes_left else right_child[here]

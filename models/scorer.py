@@ -1,12 +1,19 @@
 """The supervised model at work: rows in, raw scores, probabilities and contributions out."""
 
+import logging
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.artefact import Artefact
 from models.attribution import Contributions, path_contributions, shap_contributions
 from models.booster import RAW_SCORE, Booster
+from models.forest import Forest, forest_of, raw_scores
+from models.golden import Golden
 from models.trees import Trees
+
+_log = logging.getLogger("assay.scorer")
 
 SCORE_DIGITS = 6
 """Digits of a published score. A decision uses the rounded score, so it can be computed again from the verdict."""
@@ -18,19 +25,38 @@ class Scorer:
     Every method takes float32[n, features] in the column order of the model's feature set, NaN where a value is not
     known, n >= 0. A row gets the same bits alone and in any batch.
 
+    Raw scores come from the compiled forest, which has to give the golden scores first; from LightGBM where the
+    forest cannot hold the model (`is_compiled` is False then).
+
     Args:
         artefact: from `models.artefact.load_artefact`, which has tried it in another process: a damaged model would
             end this one.
     """
 
     def __init__(self, artefact: Artefact) -> None:
-        self._booster = Booster(artefact.model_text)
+        self._model_text = artefact.model_text
+        self._feature_count = len(artefact.manifest.feature_set.names)
         self._calibration = artefact.manifest.calibration
         self._trees = artefact.trees
+        self._forest = forest_of(artefact.trees) if isinstance(artefact.trees, Trees) else None
+        if self._forest is not None and not _gives(self._forest, artefact.golden):
+            _log.error("model %s: the compiled forest does not give the golden scores; LightGBM is used", artefact.id)
+            self._forest = None
+
+    @cached_property
+    def _booster(self) -> Booster:
+        return Booster(self._model_text)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether raw scores come from the compiled forest."""
+        return self._forest is not None
 
     def raw(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """float64[n]: log-odds of fraud, bit for bit what ``lightgbm.Booster.predict(raw_score=True)`` returns."""
         rows = self._checked(rows)
+        if self._forest is not None:
+            return raw_scores(self._forest, rows)
         scores = np.empty(len(rows), dtype=np.float64)
         if len(rows):
             self._booster.predict(RAW_SCORE, rows.ctypes.data, len(rows), scores.ctypes.data, len(scores))
@@ -50,5 +76,11 @@ class Scorer:
     def _checked(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         assert rows.dtype == np.float32, rows.dtype
         assert rows.ndim == 2, rows.shape
-        assert rows.shape[1] == self._booster.feature_count, (rows.shape, self._booster.feature_count)
+        assert rows.shape[1] == self._feature_count, (rows.shape, self._feature_count)
         return np.ascontiguousarray(rows)
+
+
+def _gives(forest: Forest, golden: Golden) -> bool:
+    """Whether the forest gives the golden rows the scores that LightGBM gave them, to the last bit."""
+    scores = raw_scores(forest, np.ascontiguousarray(golden.rows))
+    return np.array_equal(scores.view(np.int64), golden.scores.view(np.int64))
