@@ -134,7 +134,8 @@ class KafkaLog:
         numbers = [place.partition for place in partitions]
         try:
             starts = self._member.take_over(numbers)
-            consumer.incremental_assign(self.places(starts))
+            with self._watchdog.guard("taking over partitions", holds_the_lock=True):
+                consumer.incremental_assign(self.places(starts))
             self._owned.update(numbers)
         except AssayError as error:
             self._failure = error
@@ -149,7 +150,8 @@ class KafkaLog:
             self._member.hand_over(numbers)
         except AssayError as error:
             self._failure = error
-        consumer.incremental_unassign(partitions)
+        with self._watchdog.guard("handing over partitions", holds_the_lock=True):
+            consumer.incremental_unassign(partitions)
 
     def _on_lost(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         assert self._member is not None

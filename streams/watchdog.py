@@ -13,9 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 _log = logging.getLogger("assay.watchdog")
 _GRACE_S = 2.0
+
+
+class _Guarded(NamedTuple):
+    """A block that is being watched."""
+
+    what: str
+    limit_s: float
+    until_s: float
+    holds_the_lock: bool
 
 
 def _leave() -> None:
@@ -35,7 +45,7 @@ class Watchdog:
     def __init__(self, limit_s: float, leave: Callable[[], None] = _leave) -> None:
         self._limit_s = limit_s
         self._leave = leave
-        self._guarded: tuple[str, float, float] | None = None
+        self._guarded: _Guarded | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
@@ -52,15 +62,20 @@ class Watchdog:
         """
         seconds = self._limit_s if limit_s is None else limit_s
         outer = self._guarded
-        self._guarded = (what, seconds, time.monotonic() + seconds)
-        if holds_the_lock:
-            faulthandler.dump_traceback_later(seconds + _GRACE_S, exit=True, file=2)
+        self._set(_Guarded(what, seconds, time.monotonic() + seconds, holds_the_lock))
         try:
             yield
         finally:
-            self._guarded = outer
-            if holds_the_lock:
-                faulthandler.cancel_dump_traceback_later()
+            self._set(outer)
+
+    def _set(self, guarded: _Guarded | None) -> None:
+        """There is one timer in C: it belongs to the innermost block."""
+        before, self._guarded = self._guarded, guarded
+        if guarded is not None and guarded.holds_the_lock:
+            left_s = max(0.0, guarded.until_s - time.monotonic()) + _GRACE_S
+            faulthandler.dump_traceback_later(left_s, exit=True, file=2)
+        elif before is not None and before.holds_the_lock:
+            faulthandler.cancel_dump_traceback_later()
 
     def stop(self) -> None:
         """End the watching thread."""
@@ -70,11 +85,11 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stopped.wait(min(1.0, self._limit_s / 4)):
             guarded = self._guarded
-            if guarded is not None and time.monotonic() > guarded[2]:
+            if guarded is not None and time.monotonic() > guarded.until_s:
                 _log.critical(
                     "%s did not end within %.0f s; the worker leaves and recovers when it is started again. Stacks:",
-                    guarded[0],
-                    guarded[1],
+                    guarded.what,
+                    guarded.limit_s,
                 )
                 with suppress(Exception):  # standard error may be closed; leaving matters more than the stacks
                     faulthandler.dump_traceback(file=sys.stderr)
