@@ -41,7 +41,6 @@ class KafkaLog:
         self._watchdog = watchdog
         self._consumer = Consumer(settings)
         self._is_static = "group.instance.id" in settings
-        self._has_left = False
         self._member: Member | None = None
         self._owned: set[int] = set()
         self._failure: AssayError | None = None
@@ -95,13 +94,12 @@ class KafkaLog:
 
     def leave(self) -> None:
         """See `EventsLog`."""
-        if self._has_left:
+        if self._is_static:
+            # it keeps its place in the group anyhow. Neither closing nor destroying the client is safe while the group
+            # moves: both can hang for ever. The end of the process is.
             return
-        self._has_left = True
         with self._watchdog.guard("leaving the consumer group", holds_the_lock=True):
-            if not self._is_static:  # a static member keeps its place anyhow, and the client's farewell can hang
-                self._consumer.close()
-            del self._consumer
+            self._consumer.close()
 
     def group_metadata(self) -> object:
         """The membership that fences a worker which was replaced, for a transaction."""

@@ -21,21 +21,22 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, help="kill -9 so often")
     parser.add_argument("--seed", type=int, default=1, help="of traffic and kills")
     parser.add_argument("--delivery", choices=("exactly_once", "at_least_once"), default="exactly_once")
+    parser.add_argument("--keep", type=Path, help="leave broker, states and workers' logs in this directory")
     asked = parser.parse_args()
     console = Console(stderr=True)
     columns = (TextColumn("kills"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
     with (
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
-        TemporaryDirectory(prefix="assay-faults-") as directory,
-        kafka.start(Path(directory) / "broker") as broker,
+        TemporaryDirectory(prefix="assay-faults-") as temporary,
+        kafka.start((asked.keep or Path(temporary)) / "broker") as broker,
         ForkServer(small_model_directory()) as fork_server,
     ):
         task = bar.add_task("", total=asked.kills)
         report = kill_campaign(
             broker.bootstrap_servers,
             "kills.",
-            Path(directory),
+            asked.keep or Path(temporary),
             fork_server,
             kills=asked.kills,
             seed=asked.seed,

@@ -52,6 +52,10 @@ class Side(ABC):
         """A log that has not joined its group yet."""
 
     @abstractmethod
+    def end(self, log: EventsLog) -> None:
+        """The end of the process of a member that has left."""
+
+    @abstractmethod
     def publisher(self, log: EventsLog, slot: str = "0", *, exactly_once: bool = True) -> Publisher:
         """A publisher for who reads `log`."""
 
@@ -111,6 +115,9 @@ class MemorySide(Side):
         log = MemoryEventsLog(self._broker, self.events, self._group, f"engine-{slot}" if static else None)
         self.awake.append(log)
         return log
+
+    def end(self, log: EventsLog) -> None:
+        """A member that has left is gone."""
 
     def publisher(self, log: EventsLog, slot: str = "0", *, exactly_once: bool = True) -> Publisher:
         assert isinstance(log, MemoryEventsLog)
@@ -185,6 +192,11 @@ class KafkaSide(Side):
         self._logs.append(log)
         return log
 
+    def end(self, log: EventsLog) -> None:
+        assert isinstance(log, KafkaLog)
+        self._logs.remove(log)
+        log._consumer.close()  # a static member leaves that to the end of its process
+
     def publisher(self, log: EventsLog, slot: str = "0", *, exactly_once: bool = True) -> Publisher:
         assert isinstance(log, KafkaLog)
         settings = producer_settings(self._config(slot), FirstError())
@@ -225,7 +237,7 @@ class KafkaSide(Side):
 
     def close(self) -> None:
         for log in self._logs:
-            log.leave()
+            log._consumer.close()
         self._watchdog.stop()
 
     def _config(self, slot: str, *, static: bool = False) -> Config:

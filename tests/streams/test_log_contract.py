@@ -273,6 +273,7 @@ def test_a_static_member_that_stays_away_loses_its_partitions_when_its_session_e
     one, two = Reader(side, side.log("0", static=True)), Reader(side, side.log("1", static=True))
     until(side, lambda: len(one.owned) == len(two.owned) == 1, one, two)
     one.log.leave()
+    side.end(one.log)
     assert len(two.owned) == 1
     until(side, lambda: two.owned == BOTH, two)
 
