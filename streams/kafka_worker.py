@@ -20,6 +20,7 @@ from streams.watchdog import Watchdog
 from streams.worker import Worker
 
 _ANSWER_S = 5.0
+"""How much longer than a transaction may last an answer about committed offsets is waited for."""
 
 if TYPE_CHECKING:
     from streams.snapshots import SnapshotStore

@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
 from models.model_store import ModelStore
 from streams.admin import apply_topics, connect
 from tests.faults.fork_server import ForkServer
 from tests.faults.supervisor import Supervisor
 from tests.faults.topics import PARTITIONS, Feed, Progress, no_transaction_is_open, read_to_end
 from tests.faults.truth import Differences, Published, differences, expected, found
-from tests.streams.logs import mixed_log
+from tests.streams.logs import keyed, mixed_log
 from tests.streams.small_model import small_model
 from tests.streams.workers import environment
 
@@ -188,15 +186,3 @@ def under_load(it: Campaign) -> None:
     """More is sent than is done at once, and the workers are in the middle of it."""
     it.feed.send(STEP)
     it.wait_for(STEP // 6)
-
-
-def keyed(log: Sequence[bytes]) -> list[tuple[bytes | None, bytes, int]]:
-    """Records with key and partition by account, as a producer would send them; what has no account goes anywhere."""
-    result: list[tuple[bytes | None, bytes, int]] = []
-    for number, value in enumerate(log):
-        try:
-            account = orjson.loads(value)["account_id"].encode()
-            result.append((account, value, sum(account) % PARTITIONS))
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            result.append((b"?", value, number % PARTITIONS))
-    return result

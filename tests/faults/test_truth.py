@@ -3,10 +3,9 @@
 import orjson
 import pytest
 
-from tests.faults.campaign import keyed
 from tests.faults.topics import PARTITIONS
 from tests.faults.truth import DEAD_LETTER, OUTCOME, VERDICT, Differences, Published, differences, expected
-from tests.streams.logs import mixed_log
+from tests.streams.logs import keyed, mixed_log
 
 Log = dict[int, list[bytes]]
 

@@ -1,6 +1,7 @@
 """Logs for tests: mixed traffic of a few accounts from a seed, with everything that a real log holds."""
 
 import random
+from collections.abc import Sequence
 
 import orjson
 
@@ -117,3 +118,15 @@ def _event(source: random.Random, number: int, account: str, time_ms: int) -> by
 def records(log: list[bytes]) -> list[LogRecord]:
     """The log with offsets."""
     return [LogRecord(offset, value) for offset, value in enumerate(log)]
+
+
+def keyed(log: Sequence[bytes], partitions: int = 2) -> list[tuple[bytes | None, bytes, int]]:
+    """Records with key and partition by account, as a producer would send them; what has no account goes anywhere."""
+    result: list[tuple[bytes | None, bytes, int]] = []
+    for number, value in enumerate(log):
+        try:
+            account = orjson.loads(value)["account_id"].encode()
+            result.append((account, value, sum(account) % partitions))
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            result.append((b"?", value, number % partitions))
+    return result

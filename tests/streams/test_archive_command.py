@@ -21,11 +21,11 @@ from streams.log import LogRecord
 from streams.topic_reader import TopicHistory, TopicReader
 from tests.streams.archives import GrowingHistory, archived, everything_in
 from tests.streams.command_line import assay, fails_with
-from tests.streams.logs import START_MS, mixed_log
+from tests.streams.logs import START_MS, keyed, mixed_log
 from tests.streams.scoring import rows, run, write_lines
 from tests.streams.scoring import written as written_by
 from tests.streams.small_model import small_model_directory
-from tests.streams.test_worker import PARTITIONS, by_partition, expected_of, keyed, of_topic, topics_of, total
+from tests.streams.test_worker import PARTITIONS, by_partition, expected_of, of_topic, topics_of, total
 from tests.streams.workers import ASSAY, environment, produce, read_all, stop, worker
 
 LABEL = b'{"judged_event_id":"p%d","account_id":"a","label":"fraud","known_at_ms":5,"source":"analyst"}'

@@ -10,11 +10,11 @@ from models.model_store import ModelStore
 from streams.broker import RunningBroker
 from streams.topic_reader import TopicReader
 from tests.streams.command_line import Finished, assay, fails_with
-from tests.streams.logs import mixed_log
+from tests.streams.logs import keyed, mixed_log
 from tests.streams.scoring import rows
 from tests.streams.small_model import small_model
 from tests.streams.test_replay import HARSH
-from tests.streams.test_worker import PARTITIONS, expected_of, keyed, of_topic, topics_of, total
+from tests.streams.test_worker import PARTITIONS, expected_of, of_topic, topics_of, total
 from tests.streams.workers import environment, produce, read_all, stop, worker
 
 

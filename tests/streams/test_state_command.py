@@ -13,10 +13,10 @@ from features.packing import hash_text, unpack
 from features.rocks_store import RocksStore
 from streams.broker import RunningBroker
 from tests.streams.command_line import Finished, assay, fails_with
-from tests.streams.logs import mixed_log
+from tests.streams.logs import keyed, mixed_log
 from tests.streams.small_model import small_model
 from tests.streams.states import NUMBER, content_of, fold, open_partition
-from tests.streams.test_worker import PARTITIONS, expected_of, keyed, topics_of, total
+from tests.streams.test_worker import PARTITIONS, expected_of, topics_of, total
 from tests.streams.workers import environment, produce, read_all, stop, worker
 
 NAME = f"fraud.events-{NUMBER}"

@@ -11,10 +11,10 @@ from models.model_store import ModelStore
 from streams.broker import RunningBroker
 from tests.streams.archives import GrowingHistory, archived
 from tests.streams.command_line import Finished, assay, fails_with
-from tests.streams.logs import START_MS, mixed_log, model_marker
+from tests.streams.logs import START_MS, keyed, mixed_log, model_marker
 from tests.streams.small_model import small_model
 from tests.streams.test_verify import published_of, with_gaps
-from tests.streams.test_worker import PARTITIONS, expected_of, keyed, of_topic, topics_of, total
+from tests.streams.test_worker import PARTITIONS, expected_of, of_topic, topics_of, total
 from tests.streams.workers import environment, produce, read_all, stop, worker
 
 Records = Sequence[tuple[bytes | None, bytes, int]]

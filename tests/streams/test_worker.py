@@ -10,24 +10,12 @@ from confluent_kafka import Message
 
 from streams.broker import RunningBroker
 from streams.score import ScoreRequest, score
-from tests.streams.logs import START_MS, mixed_log, model_marker, payment
+from tests.streams.logs import START_MS, keyed, mixed_log, model_marker, payment
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
 from tests.streams.workers import environment, produce, read_all, stop, worker
 
 PARTITIONS = 2
-
-
-def keyed(log: list[bytes]) -> list[tuple[bytes | None, bytes, int]]:
-    """Records with key and partition by account, as a producer would send them; what has no account goes anywhere."""
-    result = []
-    for number, value in enumerate(log):
-        try:
-            account = orjson.loads(value)["account_id"]
-            result.append((account.encode(), value, sum(account.encode()) % PARTITIONS))
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            result.append((b"?", value, number % PARTITIONS))
-    return result
 
 
 def by_partition(messages: list[Message]) -> dict[int, list[bytes]]:
