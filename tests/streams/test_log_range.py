@@ -61,7 +61,7 @@ FIRST_MS = 1_750_000_000_000
 
 
 def test_everything() -> None:
-    assert resolve(history(), [], None, None) == [PartitionRange(0, 0, 9), PartitionRange(1, 0, 10)]
+    assert resolve(history(), [], None, None) == [PartitionRange(0, 0, 9), PartitionRange(1, 1, 10)]
 
 
 def test_times_are_looked_up_in_each_partition() -> None:
