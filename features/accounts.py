@@ -105,7 +105,7 @@ class Accounts:
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of `keys` that are not in memory, each once, in order of first appearance."""
         slot_of = self._slot_of
-        return list(dict.fromkeys(key for key in keys if key not in slot_of))
+        return list(dict.fromkeys([key for key in keys if key not in slot_of]))
 
     def load(self, key: str, packed: bytes | None) -> None:
         """Bring an account into memory; None is an account without a past.
@@ -145,11 +145,8 @@ class Accounts:
             events: `EVENT`[n], offsets rising.
             judged: uint64[n], for a label the hash of the event that it judges; None if there is no label.
         """
-        for key in self.missing(keys):
-            self.load(key, None)
         rows = len(events)
-        slot_of = self._slot_of
-        slots = np.fromiter((slot_of[key] for key in keys), dtype=np.int64, count=rows)
+        slots = self._slots(keys)
         self._make_room(slots)
         self._batch += 1
         self._accounts["touched"][slots] = self._batch
@@ -237,6 +234,14 @@ class Accounts:
             excess -= self._drop(slot)
             dropped += 1
         return dropped
+
+    def _slots(self, keys: Sequence[str]) -> NDArray[np.int64]:
+        """The slot of each key; a key that is not in memory has no past."""
+        slot_of = self._slot_of
+        if not all(map(slot_of.__contains__, keys)):
+            for key in self.missing(keys):
+                self.load(key, None)
+        return np.fromiter(map(slot_of.__getitem__, keys), dtype=np.int64, count=len(keys))
 
     def _drop(self, slot: int) -> int:
         account = self._accounts[slot]

@@ -4,6 +4,8 @@ One record dtype serves all three, so inserting an event into a history is one c
 Identifiers are stable 64-bit hashes (0 = absent), money is integer minor units of the base currency.
 """
 
+from itertools import product
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -83,15 +85,16 @@ def empty_events(length: int) -> Events:
     return events
 
 
+_COUNTRY_CODES = {first + second: code for code, (first, second) in enumerate(product(ascii_uppercase, repeat=2), 1)}
+
+
 def country_code(country: str | None) -> int:
     """Two capital letters as a number from 1 to 676; 0 = absent.
 
     >>> country_code("AA"), country_code("ZZ"), country_code(None)
     (1, 676, 0)
     """
-    if country is None:
-        return 0
-    return (ord(country[0]) - 65) * 26 + ord(country[1]) - 65 + 1
+    return 0 if country is None else _COUNTRY_CODES[country]
 
 
 def record_of(**fields: Any) -> Events:

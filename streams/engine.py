@@ -159,7 +159,7 @@ class Engine:
             return
         columns, judged = columns_of(events, [records[place] for place in places], self.model.rates)
         segment = _Segment(places, events, columns, judged)
-        keys = [cast(Payment, event).account_id for event in events]
+        keys = [event.account_id for event in cast(list[Payment], events)]
         applied = self.accounts.apply(keys, columns, judged)
         scores = self._score(segment, applied)
         self.accounts.record(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def kafka_worker(
         AssayError: the broker is not there, refuses us, or topics are missing.
     """
     targets = targets_of(config.text("topics.prefix"))
-    check_topics(config, targets.source, targets[:3])
+    topic_id = check_topics(config, targets.source, targets[:3])
     warm_up(first_model)
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
     watchdog = Watchdog(transaction_s)
@@ -50,9 +51,10 @@ def kafka_worker(
         watchdog,
         exactly_once=config.text("engine.delivery") == "exactly_once",
     )
-    snapshots, snapshotter = _snapshots(config, targets.source, first_model)
-    states = DiskStates(Path(config.text("state.directory")), targets.source, snapshots, snapshotter)
-    worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic)
+    snapshots, snapshotter = _snapshots(config, targets.source, topic_id, first_model)
+    states = DiskStates(Path(config.text("state.directory")), targets.source, topic_id, snapshots, snapshotter)
+    background = ThreadPoolExecutor(1, "refolding")
+    worker = Worker(config, first_model, open_model, log, publisher, states, background, time.monotonic)
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)
     server: HttpServer | None = None
@@ -64,11 +66,12 @@ def kafka_worker(
     finally:
         if server is not None:
             server.stop()
+        background.shutdown()
         watchdog.stop()
 
 
 def _snapshots(
-    config: Config, topic: str, first_model: ModelInForce
+    config: Config, topic: str, topic_id: str, first_model: ModelInForce
 ) -> "tuple[SnapshotStore, Snapshotter] | tuple[None, None]":
     url = config.text("snapshots.url")
     if not url:
@@ -76,7 +79,9 @@ def _snapshots(
     from streams.snapshots import SnapshotStore  # fsspec takes a moment, and only this needs it
     from streams.snapshotter import Snapshotter
 
-    store = SnapshotStore(url, topic, first_model=first_model.id, feature_set=first_model.feature_set.hash)
+    store = SnapshotStore(
+        url, topic, topic_id, first_model=first_model.id, feature_set=first_model.feature_set.hash
+    )
     every_s, keep = config.number("snapshots.every_seconds"), config.whole("snapshots.keep")
     # each worker has a spool of its own: at its start it deletes what it finds there
     spool = Path(config.text("state.directory")) / f".snapshots-{config.text('kafka.slot')}"

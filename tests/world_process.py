@@ -128,7 +128,8 @@ class _OpenState:
 
     @property
     def _content(self) -> MemoryStore:
-        assert self._is_open, "a closed store is not used"
+        if not self._is_open:
+            raise BrokenPromiseError(f"{self._process.name} uses a store that it has closed")
         return self._process.disk.states[self._partition]
 
     def get_accounts(self, keys: Sequence[str]) -> list[bytes | None]:
