@@ -44,17 +44,34 @@ class Published(NamedTuple):
     value: bytes
 
 
-class Claim(NamedTuple):
-    """Everything that was published as the verdict of one event, in the order in which it was found."""
+class EventName(NamedTuple):
+    """What names an event: ids are unique within an account, and two producers may give one to two accounts.
+
+    Attributes:
+        event_id: its id.
+        account_id: its account, as its verdict says; empty if the verdict does not say.
+    """
 
     event_id: str
+    account_id: str
+
+
+class Claim(NamedTuple):
+    """Everything that was published as the verdict of one event, in the order in which it was found.
+
+    Attributes:
+        event: whose verdict it is said to be; without an account if nothing was found for its id.
+        copies: what was published.
+    """
+
+    event: EventName
     copies: list[Published]
 
 
 class Chosen(Protocol):
     """Which verdicts to keep while all pass by; each copy of a kept one is kept too."""
 
-    def add(self, event_id: str, published: Published) -> None:
+    def add(self, event: EventName, published: Published) -> None:
         """A verdict passes."""
         ...
 
@@ -64,56 +81,62 @@ class Chosen(Protocol):
 
 
 class Named:
-    """The verdicts of events whose ids are given; an id without one has no copies."""
+    """The verdicts of events whose ids are given, of every account that has the id; one without any has no copies."""
 
     def __init__(self, event_ids: Iterable[str]) -> None:
-        self._copies: dict[str, list[Published]] = {event_id: [] for event_id in event_ids}
+        self._copies: dict[str, dict[EventName, list[Published]]] = {event_id: {} for event_id in event_ids}
 
-    def add(self, event_id: str, published: Published) -> None:
+    def add(self, event: EventName, published: Published) -> None:
         """See `Chosen`."""
-        if event_id in self._copies:
-            self._copies[event_id].append(published)
+        if event.event_id in self._copies:
+            self._copies[event.event_id].setdefault(event, []).append(published)
 
     def claims(self) -> list[Claim]:
         """See `Chosen`; in the order in which they were asked for."""
-        return [Claim(event_id, copies) for event_id, copies in self._copies.items()]
+        return [
+            Claim(event, copies)
+            for event_id, found in self._copies.items()
+            for event, copies in (found or {EventName(event_id, ""): []}).items()
+        ]
 
 
 class Everything:
     """Every verdict."""
 
     def __init__(self) -> None:
-        self._copies: dict[str, list[Published]] = {}
+        self._copies: dict[EventName, list[Published]] = {}
 
-    def add(self, event_id: str, published: Published) -> None:
+    def add(self, event: EventName, published: Published) -> None:
         """See `Chosen`."""
-        self._copies.setdefault(event_id, []).append(published)
+        self._copies.setdefault(event, []).append(published)
 
     def claims(self) -> list[Claim]:
         """See `Chosen`."""
-        return [Claim(event_id, copies) for event_id, copies in self._copies.items()]
+        return [Claim(event, copies) for event, copies in self._copies.items()]
 
 
 class Sample:
     """An even sample of events: those whose keyed hash is smallest.
 
-    Each event is as likely as any other, wherever it stands and however often its verdict was published, and every
-    copy of a chosen one is seen. The same seed over the same verdicts chooses the same events.
+    Each event is as likely as any other, wherever it stands, however often its verdict was published and however many
+    accounts have its id, and every copy of a chosen one is seen. The same seed over the same verdicts chooses the same
+    events.
     """
 
     def __init__(self, size: int, seed: int) -> None:
         self._size = size
         self._key = seed.to_bytes(8, "big", signed=True)
-        self._copies: dict[str, list[Published]] = {}
-        self._ranks: list[tuple[int, str]] = []  # a heap, the largest rank first
+        self._copies: dict[EventName, list[Published]] = {}
+        self._ranks: list[tuple[int, EventName]] = []  # a heap, the largest rank first
 
-    def add(self, event_id: str, published: Published) -> None:
+    def add(self, event: EventName, published: Published) -> None:
         """See `Chosen`."""
-        if event_id in self._copies:
-            self._copies[event_id].append(published)
+        if event in self._copies:
+            self._copies[event].append(published)
             return
-        digest = hashlib.blake2b(event_id.encode(), digest_size=8, key=self._key).digest()
-        rank = (-int.from_bytes(digest, "big"), event_id)
+        name = msgspec.json.encode(event)  # a list of two, so no two names have the same bytes
+        digest = hashlib.blake2b(name, digest_size=8, key=self._key).digest()
+        rank = (-int.from_bytes(digest, "big"), event)
         if len(self._ranks) < self._size:
             heapq.heappush(self._ranks, rank)
         elif rank > self._ranks[0]:
@@ -121,11 +144,11 @@ class Sample:
             del self._copies[dropped]
         else:
             return
-        self._copies[event_id] = [published]
+        self._copies[event] = [published]
 
     def claims(self) -> list[Claim]:
         """See `Chosen`; by partition and offset."""
-        claims = [Claim(event_id, copies) for event_id, copies in self._copies.items()]
+        claims = [Claim(event, copies) for event, copies in self._copies.items()]
         return sorted(claims, key=lambda claim: (claim.copies[0].partition or 0, claim.copies[0].offset))
 
 
@@ -141,15 +164,16 @@ class Scan(NamedTuple):
     unreadable: list[Published]
 
 
-class _WithId(msgspec.Struct):
+class _Named(msgspec.Struct):
     event_id: str
+    account_id: str = ""
 
 
 class _WithPlace(msgspec.Struct):
     at: Coordinates
 
 
-_event_id_of = msgspec.json.Decoder(_WithId).decode
+_named = msgspec.json.Decoder(_Named).decode
 _place_of = msgspec.json.Decoder(_WithPlace).decode
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -160,12 +184,12 @@ def choose(published: Iterable[Published], chosen: Chosen) -> Scan:
     unreadable = []
     for record in published:
         try:
-            event_id = _event_id_of(record.value).event_id
+            named = _named(record.value)
         except _NOT_JSON:
             unreadable.append(record)
             continue
         verdicts += 1
-        chosen.add(event_id, record)
+        chosen.add(EventName(named.event_id, named.account_id), record)
     return Scan(verdicts, unreadable)
 
 

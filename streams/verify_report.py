@@ -33,6 +33,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         event_id: the event.
+        account_id: its account, as the verdict says; empty if it does not say, or if there is none.
         status: the finding.
         partition: where the verdict says that it was decided.
         offset: the same.
@@ -44,6 +45,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     event_id: str
+    account_id: str = ""
     status: Status
     partition: int | None = None
     offset: int | None = None
@@ -64,6 +66,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         not_recomputable: of them, out of reach of the log, the snapshots or the models that are here.
         not_found: ids without a verdict in the part that was scanned.
         repeated: of those equal, published more than once with the same bytes (`at_least_once` after a crash).
+        shared_ids: event ids that the log gives to several accounts, with how many of these were checked. Each has an
+            event of its own, so this is no failure.
         scanned: verdicts that passed during the search.
         unreadable: records among them that are no verdicts at all.
         seed: of the sample; null if there was none.
@@ -81,6 +85,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     not_recomputable: int
     not_found: int
     repeated: int
+    shared_ids: dict[str, int]
     scanned: int
     unreadable: int
     seed: int | None
@@ -128,7 +133,7 @@ def judge(claim: Claim, recomputed: Mapping[Place, Recomputed]) -> Check:
     """
     if not claim.copies:
         why = "no verdict of this event was published in the part that was scanned"
-        return Check(event_id=claim.event_id, status="not_found", why=why)
+        return Check(event_id=claim.event.event_id, status="not_found", why=why)
     versions = list({(copy.partition, copy.key, copy.value): copy for copy in claim.copies}.values())
     checks = [_judge_one(claim, version, recomputed) for version in versions]
     worst = max(checks, key=lambda check: ("equal", "not_recomputable", "differs").index(check.status))
@@ -177,6 +182,7 @@ def report_of(checks: Sequence[Check], *, scanned: int, unreadable: int, seed: i
         not_recomputable=statuses["not_recomputable"],
         not_found=statuses["not_found"],
         repeated=sum(check.status == "equal" and check.copies > 1 for check in checks),
+        shared_ids=_shared_ids(checks),
         scanned=scanned,
         unreadable=unreadable,
         seed=seed,
@@ -188,14 +194,26 @@ def report_of(checks: Sequence[Check], *, scanned: int, unreadable: int, seed: i
     )
 
 
+def _shared_ids(checks: Iterable[Check]) -> dict[str, int]:
+    """Only what the log confirms counts: an altered verdict may name an account that never had the event."""
+    accounts = Counter(
+        check.event_id
+        for check in checks
+        if check.model and not {"$.event_id", "$.account_id"} & {difference.path for difference in check.differences}
+    )
+    return {event_id: count for event_id, count in accounts.items() if count > 1}
+
+
 def _judge_one(claim: Claim, published: Published, recomputed: Mapping[Place, Recomputed]) -> Check:
+    event_id, account_id = claim.event
     place = place_of(published)
     if place is None:
         why = "what was published does not say where it was decided (at.partition, at.offset)"
-        return Check(event_id=claim.event_id, status="differs", copies=len(claim.copies), why=why)
+        return Check(event_id=event_id, account_id=account_id, status="differs", copies=len(claim.copies), why=why)
     ours = recomputed[place]
     check = Check(
-        event_id=claim.event_id,
+        event_id=event_id,
+        account_id=account_id,
         status="equal",
         partition=place.partition,
         offset=place.offset,

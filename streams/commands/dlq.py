@@ -42,8 +42,8 @@ app = typer.Typer(no_args_is_help=True, help="Records that were set aside: list 
 def list_letters(
     codes: CodeOption = None,
     account: AccountOption = None,
-    from_ms: FromOption = None,
-    to_ms: ToOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
     source_partition: PartitionOption = None,
     source_offsets: OffsetsOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show the newest so many.")] = DEFAULT_ROWS,
@@ -61,7 +61,7 @@ def list_letters(
     from streams.commands.progress import records_progress
     from streams.dead_letters import Redriven
 
-    wanted = wanted_of(codes, account, from_ms, to_ms, source_partition, source_offsets)
+    wanted = wanted_of(codes, account, start, end, source_partition, source_offsets)
     sent_back: set[Address] = set()
     counts: Counter[str] = Counter()
 
@@ -113,8 +113,8 @@ def show(
 def redrive(
     codes: CodeOption = None,
     account: AccountOption = None,
-    from_ms: FromOption = None,
-    to_ms: ToOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
     source_partition: PartitionOption = None,
     source_offsets: OffsetsOption = None,
     limit: Annotated[
@@ -143,7 +143,7 @@ def redrive(
 
     if not (yes or dry_run or sys.stdin.isatty()):
         raise typer.BadParameter("nobody is there to ask: look with --dry-run, then say --yes")
-    wanted = wanted_of(codes, account, from_ms, to_ms, source_partition, source_offsets)
+    wanted = wanted_of(codes, account, start, end, source_partition, source_offsets)
     config = _config(config_path, bootstrap)
     with _dead_letters(config, labels) as topic:
         if dry_run:

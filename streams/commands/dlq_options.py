@@ -1,10 +1,12 @@
 """Options of `assay dlq`, each declared once; what they cannot take is wrong usage."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+
+from streams.commands.looking_back import place_option
 
 if TYPE_CHECKING:
     from streams.dead_letters import Wanted
@@ -27,21 +29,17 @@ class Place(NamedTuple):
     offset: int
 
 
-def moment_ms(text: str) -> int:
-    """Epoch milliseconds of an ISO 8601 time (UTC where it names no zone), or of a number of milliseconds.
+def with_zone(text: str) -> str:
+    """An ISO 8601 time or date without a zone is in UTC, as times are listed; anything else stays as it is.
 
-    >>> moment_ms("2025-01-06T01:00:00+01:00") == moment_ms("1736121600000") == moment_ms("2025-01-06")
-    True
+    >>> with_zone("2025-01-06"), with_zone("2025-01-06T01:00:00+01:00"), with_zone("-6h"), with_zone("20250106")
+    ('2025-01-06T00:00:00Z', '2025-01-06T01:00:00+01:00', '-6h', '20250106')
     """
-    if text.isdecimal():
-        return int(text)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = None if text.isdecimal() else datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(
-            f"expected an ISO 8601 time such as 2025-01-06T00:00:00Z, or epoch milliseconds, got {text!r}"
-        ) from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+        return text
+    return text if moment is None or moment.tzinfo else f"{moment.isoformat()}Z"
 
 
 def offsets(text: str) -> Range:
@@ -77,10 +75,13 @@ LabelsOption = Annotated[bool, typer.Option("--labels", help="Those of the label
 CodeOption = Annotated[list[str] | None, typer.Option("--code", help="Error code; may be repeated.")]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Key of the refused record.")]
 FromOption = Annotated[
-    int | None, typer.Option("--from", metavar="TIME", parser=moment_ms, help="Set aside at this time or later.")
+    str | None,
+    typer.Option(
+        "--from", help="Set aside at this time or later (2026-01-31T12:00:00Z, -6h), or from this source offset on."
+    ),
 ]
 ToOption = Annotated[
-    int | None, typer.Option("--to", metavar="TIME", parser=moment_ms, help="Set aside before this time.")
+    str | None, typer.Option("--to", help="Set aside before this time, or refused before this source offset.")
 ]
 PartitionOption = Annotated[
     int | None, typer.Option("--source-partition", min=0, help="Partition that the record was refused in.")
@@ -95,14 +96,36 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object
 def wanted_of(
     codes: list[str] | None,
     account: str | None,
-    from_ms: int | None,
-    to_ms: int | None,
+    start: str | None,
+    end: str | None,
     source_partition: int | None,
     source_offset: Range | None,
 ) -> "Wanted":
-    """What the options ask for."""
-    from streams.dead_letters import Wanted
+    """What the options ask for.
 
+    A time of `start` and `end` is when a letter was set aside. An offset is that of the refused record in its
+    partition, which has to be named.
+    """
+    from streams.dead_letters import Wanted
+    from streams.log_range import Moment, Offset
+
+    begin = place_option(start and with_zone(start), "--from")
+    before = place_option(end and with_zone(end), "--to")
+    if source_partition is None and (isinstance(begin, Offset) or isinstance(before, Offset)):
+        raise typer.BadParameter(
+            "an offset is a place of one partition: name it with --source-partition, or give times to --from and --to"
+        )
     first, last = source_offset or Range(None, None)
-    key = None if account is None else account.encode()
-    return Wanted(frozenset(codes or ()), key, from_ms, to_ms, source_partition, first, last)
+    if isinstance(begin, Offset):
+        first = max(begin.offset, first or 0)
+    if isinstance(before, Offset):
+        last = before.offset - 1 if last is None else min(before.offset - 1, last)
+    return Wanted(
+        codes=frozenset(codes or ()),
+        account=None if account is None else account.encode(),
+        from_ms=begin.time_ms if isinstance(begin, Moment) else None,
+        to_ms=before.time_ms if isinstance(before, Moment) else None,
+        source_partition=source_partition,
+        first_offset=first,
+        last_offset=last,
+    )

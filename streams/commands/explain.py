@@ -24,6 +24,10 @@ _PLACE = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
 
 def explain(
     event: Annotated[str, typer.Argument(metavar="EVENT_ID|PARTITION:OFFSET", help="An event, or its place: quicker.")],
+    account: Annotated[
+        str | None,
+        typer.Option("--account", help="The event of this account, where several accounts have the event id."),
+    ] = None,
     feature: Annotated[
         str | None, typer.Option("--feature", help="Only this feature: its definition and every event inside.")
     ] = None,
@@ -59,9 +63,11 @@ def explain(
     from streams.explain_published import compared
     from streams.explain_text import evidence_text, explanation_text
 
+    if account is not None and _PLACE.fullmatch(event):
+        raise typer.BadParameter("--account is for an event id: at a place there is one record")
     first, last = place_option(start, "--from"), place_option(end, "--to")
     with looking_back(config_path, bootstrap, snapshots, archive) as tools:
-        found = _found(tools, event, partition, first, last)
+        found = _found(tools, event, account, partition, first, last)
         with records_progress("rebuilding") as progress:
             folded = 0
 
@@ -84,7 +90,7 @@ def explain(
             **msgspec.structs.asdict(told),
             "evidence": proof,
             "published": published,
-            "also_at": [f"{place.partition}:{place.offset}" for place in found[1:]],
+            "also_at": [other.place for other in found[1:]],
         }
         typer.echo(msgspec.json.encode(everything))
         return
@@ -99,16 +105,23 @@ def explain(
         typer.echo(f"\nPUBLISHED {published.said}")
         for difference in published.differences:
             typer.echo(f"  {difference.path}: published {difference.published!r}, here {difference.recomputed!r}")
-    for place in found[1:]:
-        typer.echo(f"the same event id is also at {place.partition}:{place.offset}")
+    for other in found[1:]:
+        ours, theirs = found[0].account_id, other.account_id
+        whose = ", of another account" if ours and theirs and ours != theirs else ""
+        typer.echo(f"the same event id is also at {other.place}{whose}")
 
 
 def _found(
-    tools: LookingBack, event: str, partitions: list[int] | None, start: "Place | None", end: "Place | None"
+    tools: LookingBack,
+    event: str,
+    account: str | None,
+    partitions: list[int] | None,
+    start: "Place | None",
+    end: "Place | None",
 ) -> "list[Found]":
     from features.errors import AssayError
     from streams.commands.progress import records_progress
-    from streams.explain_find import Found, find_event
+    from streams.explain_find import Found, find_event, of_account
     from streams.log_range import resolve
 
     if place := _PLACE.fullmatch(event):
@@ -121,4 +134,4 @@ def _found(
             f"no record of the log has the event id {event!r} in the part that was searched; give a wider range, or "
             "an archive (--archive) that reaches further back"
         )
-    return found
+    return of_account(event, found, account)

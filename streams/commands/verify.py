@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streams.verify_report import Check, Report
 
 _MOST_DIFFERENCES = 12
+_MOST_SHARED_IDS = 12
 
 
 def verify(
@@ -56,8 +57,9 @@ def verify(
 ) -> None:
     """Compute published verdicts again out of the log, and compare every byte.
 
-    Give events, or --sample for a random part. Exit code 0 only if every one is equal; 1 if one differs, cannot be
-    recomputed, or was not found. Reads without a group: no worker notices.
+    Give events, or --sample for a random part. An id that several accounts have stands for the event of each. Exit
+    code 0 only if every one is equal; 1 if one differs, cannot be recomputed, or was not found. Reads without a group:
+    no worker notices.
     """
     if event_ids and sample:
         raise typer.BadParameter("give event ids or --sample, not both")
@@ -142,12 +144,23 @@ def _tell(report: "Report") -> None:
             typer.echo(f"  {name} {artefact} was in force for {count}")
     if report.repeated:
         typer.echo(f"  {report.repeated} were published more than once, with the same bytes each time")
+    _tell_shared_ids(report.shared_ids)
     if report.unreadable:
         typer.echo(f"  {report.unreadable} records among the verdicts are none: the engine did not write them")
     for partition, first in report.first_different.items():
         last = report.last_equal[partition]
         before = "none of those checked before it is equal" if last is None else f"the last equal one is at {last}"
         typer.echo(f"  partition {partition}: the first different one is at {first}, {before}")
+
+
+def _tell_shared_ids(shared_ids: dict[str, int]) -> None:
+    for event_id, accounts in list(shared_ids.items())[:_MOST_SHARED_IDS]:
+        typer.echo(
+            f"  event id {event_id} was given to {accounts} accounts: each has an event and a verdict of its own"
+        )
+    more = len(shared_ids) - _MOST_SHARED_IDS
+    if more > 0:
+        typer.echo(f"  and {more} more event ids to several accounts (--json shows all)")
 
 
 def _tell_check(check: "Check") -> None:

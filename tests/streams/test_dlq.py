@@ -9,12 +9,14 @@ from typing import Any
 import orjson
 import pytest
 from confluent_kafka import Message, Producer
+from typer import BadParameter
 
 from features.errors import AssayError, InvalidRecord
 from features.money import Rates
 from features.records import dead_letter_headers, redacted
 from models.model_store import ModelStore
 from streams.broker import RunningBroker
+from streams.commands.dlq_options import Range, wanted_of
 from streams.commands.progress import records_progress
 from streams.dead_letter_topic import DeadLetterTopic
 from streams.dead_letters import Letter, Redriven, Wanted
@@ -272,6 +274,13 @@ def test_lists_are_filtered_counted_and_cut_at_the_newest(
     assert sources("--code", "conflict") == []
     assert sources("--from", "2999-01-01") == []
     assert sources("--to", "2999-01-01", "--limit", 1) == ["[1]@3"]
+    assert sources("--from", "-1h", "--to", "now") == ["[0]@1", "[0]@2", "[1]@3"]
+    assert sources("--to", "-1h") == []
+    assert sources("--from", written_ms[0]) == ["[0]@1", "[0]@2", "[1]@3"], "as it is listed"
+    assert sources("--source-partition", 0, "--from", 2) == ["[0]@2"]
+    assert sources("--source-partition", 0, "--to", 2) == ["[0]@1"]
+    assert len(rows(dlq("redrive", "--dry-run", "--json", "--source-partition", 0, "--from", 2))) == 1
+    assert rows(dlq("redrive", "--dry-run", "--json", "--from", "now")) == []
     assert rows(dlq("list", "--count", "--json")) == [{"rate_missing": 3}]
     table = dlq("list").output.decode()
     assert table.count("rate_missing") == 3
@@ -311,6 +320,8 @@ def test_a_place_without_a_letter_is_one_line(broker: RunningBroker, topic: str,
         ["show", "0:1", "--out", "file"],
         ["list", "--source-offset", ".."],
         ["list", "--from", "yesterday"],
+        ["list", "--from", "17"],
+        ["redrive", "--yes", "--to", "17"],
         ["list", "--limit", "0"],
         ["redrive", "--rate", "0"],
         ["redrive"],
@@ -318,6 +329,44 @@ def test_a_place_without_a_letter_is_one_line(broker: RunningBroker, topic: str,
 )
 def test_wrong_usage_is_2(words: list[str]) -> None:
     assert assay("dlq", *words).code == 2
+
+
+NOON_MS = 1_767_268_800_000  # 2026-01-01T12:00:00Z
+
+
+@pytest.mark.parametrize("text", ["2026-01-01T12:00:00Z", "2026-01-01T13:00+01:00", "2026-01-01T12:00", str(NOON_MS)])
+def test_a_time_is_when_a_letter_was_set_aside(text: str) -> None:
+    assert wanted_of(None, None, text, text, None, None) == Wanted(from_ms=NOON_MS, to_ms=NOON_MS)
+
+
+def test_a_time_ago_is_counted_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: NOON_MS * 1_000_000)
+    found = wanted_of(None, None, "-6h", "now", None, None)
+    assert found == Wanted(from_ms=NOON_MS - 6 * 3_600_000, to_ms=NOON_MS)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "offsets", "first", "last"),
+    [
+        ("17", None, None, 17, None),
+        (None, "17", None, None, 16),
+        ("17", "20", Range(None, None), 17, 19),
+        ("17", "20", Range(18, 18), 18, 18),
+        ("17", "20", Range(3, 99), 17, 19),
+        ("0", "0", None, 0, -1),
+    ],
+)
+def test_an_offset_is_that_of_the_refused_record_in_its_partition(
+    start: str | None, end: str | None, offsets: Range | None, first: int | None, last: int | None
+) -> None:
+    found = wanted_of(None, None, start, end, 3, offsets)
+    assert found == Wanted(source_partition=3, first_offset=first, last_offset=last)
+
+
+@pytest.mark.parametrize("ends", [("17", None), (None, "17"), ("-1h", "17")])
+def test_an_offset_without_its_partition_asks_for_it(ends: tuple[str | None, str | None]) -> None:
+    with pytest.raises(BadParameter, match="--source-partition"):
+        wanted_of(None, None, *ends, None, Range(1, 2))
 
 
 def test_topics_that_are_not_there_are_one_line(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from models.decision import OUTCOMES
 from streams.account_view import PastEvent
 from streams.explain import Explanation, Witnessed, explain, fields_of, witness
 from streams.explain_evidence import Evidence, evidence
-from streams.explain_find import Found, find_event
+from streams.explain_find import Found, find_event, of_account
 from streams.explain_text import evidence_text, explanation_text
 from streams.intake import decode_batch
 from streams.log import LogRecord
@@ -402,11 +402,66 @@ def test_an_event_is_found_by_its_id_with_all_its_repetitions() -> None:
     history = ListHistory(logs, batch=3)
     everywhere = [PartitionRange(number, 0, len(part)) for number, part in logs.items()]
     assert find_event(history, "p1", everywhere) == [
-        Found(0, 0, "payment"), Found(0, 1, "payment"), Found(0, 2, "payment"), Found(2, 0, "payment"),
+        Found(0, 0, "payment", "a1"), Found(0, 1, "payment", "a1"), Found(0, 2, "payment", "a1"),
+        Found(2, 0, "payment", "a9"),
     ]  # fmt: skip
-    assert find_event(history, "p1", [PartitionRange(0, 1, 2)]) == [Found(0, 1, "payment")]
-    assert find_event(history, "l5", everywhere) == [Found(0, 4, "label")]
-    assert find_event(history, "café", everywhere) == [Found(0, 10, "login"), Found(0, 11, "payment")]
+    assert find_event(history, "p1", [PartitionRange(0, 1, 2)]) == [Found(0, 1, "payment", "a1")]
+    assert find_event(history, "l5", everywhere) == [Found(0, 4, "label", "a1")]
+    assert find_event(history, "café", everywhere) == [Found(0, 10, "login", "a1"), Found(0, 11, "payment", "a1")]
+    assert find_event(history, "m2", everywhere) == [Found(0, 8, "marker", "")]
     assert find_event(history, "p", everywhere) == []
     late = ListHistory({0: logs[0][1:]})
-    assert find_event(late, "p1", [PartitionRange(0, 0, 12)])[0] == Found(0, 1, "payment")
+    assert find_event(late, "p1", [PartitionRange(0, 0, 12)])[0] == Found(0, 1, "payment", "a1")
+
+
+def test_a_record_whose_account_is_no_string_is_found_all_the_same() -> None:
+    history = ListHistory(
+        {0: records([payment(1, "a1", START_MS, account_id=account) for account in (5, None, ["a"])])}
+    )
+    assert find_event(history, "p1", [PartitionRange(0, 0, 3)]) == [
+        Found(0, place, "payment", "") for place in range(3)
+    ]
+
+
+A1, AGAIN, A2 = Found(0, 5, "payment", "a1"), Found(0, 6, "payment", "a1"), Found(1, 9, "payment", "a2")
+NOBODY = Found(0, 2, "payment", "")
+
+
+@pytest.mark.parametrize(
+    ("found", "account", "chosen"),
+    [
+        ([A1, AGAIN], None, [A1, AGAIN]),
+        ([A1, AGAIN], "a1", [A1, AGAIN]),
+        ([A1, A2, AGAIN], "a1", [A1, AGAIN, A2]),
+        ([A1, AGAIN, A2], "a2", [A2, A1, AGAIN]),
+        ([NOBODY, A1], None, [NOBODY, A1]),  # refused for its account, then sent again: one event
+        ([NOBODY, A1], "a1", [A1, NOBODY]),
+        ([NOBODY], None, [NOBODY]),
+    ],
+)
+def test_the_records_of_one_account_come_first(found: list[Found], account: str | None, chosen: list[Found]) -> None:
+    assert of_account("p1", found, account) == chosen
+
+
+def test_an_id_of_several_accounts_is_not_guessed_at() -> None:
+    with pytest.raises(AssayError) as several:
+        of_account("p1", [A1, NOBODY, AGAIN, A2], None)
+    said = str(several.value)
+    assert "'p1' was given to 2 accounts, a1 (at 0:5), a2 (at 1:9): say which is meant with --account" in said
+    with pytest.raises(AssayError, match=r"it was given to a1 \(at 0:5\)$"):
+        of_account("p1", [A1, AGAIN], "a2")
+    with pytest.raises(AssayError, match="where no account is named"):
+        of_account("p1", [NOBODY], "a2")
+
+
+def test_of_many_accounts_some_are_named_and_none_that_may_be_a_card() -> None:
+    card = "4111111111111111"
+    found = [Found(0, place, "payment", name) for place, name in enumerate([card, "me@here.org", *"bcdefg"])]
+    with pytest.raises(AssayError) as several:
+        of_account("p1", found, None)
+    said = str(several.value)
+    assert "given to 8 accounts" in said
+    assert "d (at 0:4) and 3 more:" in said
+    assert card not in said
+    assert "me@here.org" not in said
+    assert of_account("p1", found, card)[0] == found[0]

@@ -12,6 +12,8 @@ from features.errors import AssayError
 from streams.explain_published import compared
 from streams.find_verdict import (
     FEW_RECORDS,
+    Chosen,
+    EventName,
     Everything,
     Named,
     Published,
@@ -30,6 +32,14 @@ from streams.log_range import Moment, Offset
 
 def verdict(event_id: str, offset: int = 0) -> bytes:
     return b'{"event_id":"%s","at":{"partition":0,"offset":%d}}' % (event_id.encode(), offset)
+
+
+def of_accounts(events: Sequence[tuple[str, str]]) -> list[Published]:
+    """Verdicts of these events: id and account."""
+    return [
+        Published(0, number, b"a", b'{"event_id":"%s","account_id":"%s"}' % (event_id.encode(), account.encode()))
+        for number, (event_id, account) in enumerate(events)
+    ]
 
 
 def published(ids: Sequence[str]) -> list[Published]:
@@ -63,47 +73,74 @@ def test_each_copy_of_a_named_verdict_is_kept_and_a_missing_one_is_told() -> Non
     chosen = Named(["b", "x"])
     scan = choose(published(["a", "b", "c", "b"]), chosen)
     assert scan.verdicts == 4
-    assert [(claim.event_id, [copy.offset for copy in claim.copies]) for claim in chosen.claims()] == [
+    assert [(claim.event.event_id, [copy.offset for copy in claim.copies]) for claim in chosen.claims()] == [
         ("b", [1, 3]),
         ("x", []),
     ]
 
 
+@pytest.mark.parametrize("chosen", [Named(["e1"]), Everything(), Sample(9, seed=1)])
+def test_an_id_of_two_accounts_is_two_events(chosen: Chosen) -> None:
+    choose(of_accounts([("e1", "a1"), ("e1", "a2"), ("e1", "a1")]), chosen)
+    assert [(claim.event, [copy.offset for copy in claim.copies]) for claim in chosen.claims()] == [
+        (EventName("e1", "a1"), [0, 2]),
+        (EventName("e1", "a2"), [1]),
+    ]
+
+
 def test_what_is_no_verdict_is_reported_and_not_fatal() -> None:
-    odd = [Published(0, 0, None, b""), Published(0, 1, None, b"[]"), Published(0, 2, None, b'{"event_id":5}')]
+    odd = [
+        Published(0, place, None, value)
+        for place, value in enumerate((b"", b"[]", b'{"event_id":5}', b'{"event_id":"a","account_id":5}'))
+    ]
     chosen = Everything()
     scan = choose([*odd, *published(["a"])], chosen)
     assert scan.unreadable == odd
-    assert [claim.event_id for claim in chosen.claims()] == ["a"]
+    assert [claim.event for claim in chosen.claims()] == [EventName("a", "")], "it names no account"
 
 
 @given(
-    ids=st.lists(st.sampled_from([f"e{n}" for n in range(30)]), max_size=80),
+    events=st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["", "1", "2", "3", "4"])), max_size=80),
     size=st.integers(1, 12),
     seed=st.integers(0, 2**63 - 1),
 )
-def test_a_sample_is_of_the_asked_size_and_holds_every_copy(ids: list[str], size: int, seed: int) -> None:
+def test_a_sample_is_of_the_asked_size_and_holds_every_copy(
+    events: list[tuple[str, str]], size: int, seed: int
+) -> None:
     chosen = Sample(size, seed)
-    choose(published(ids), chosen)
+    choose(of_accounts(events), chosen)
     claims = chosen.claims()
-    assert len(claims) == min(size, len(set(ids)))
-    counts = Counter(ids)
+    assert len(claims) == min(size, len(set(events)))
+    counts = Counter(events)
     for claim in claims:
-        assert len(claim.copies) == counts[claim.event_id]
+        assert len(claim.copies) == counts[claim.event]
     again = Sample(size, seed)
-    choose(reversed(published(ids)), again)
-    assert {claim.event_id for claim in again.claims()} == {claim.event_id for claim in claims}
+    choose(reversed(of_accounts(events)), again)
+    assert {claim.event for claim in again.claims()} == {claim.event for claim in claims}
 
 
-def test_a_sample_is_even_over_events_and_not_over_copies() -> None:
-    ids = [f"e{n}" for n in range(20)] + ["e0"] * 200
-    drawn: Counter[str] = Counter()
+def test_a_sample_is_even_over_events_and_not_over_copies_or_ids() -> None:
+    different = [("e0", f"a{n}") for n in range(10)] + [(f"e{n}", "a0") for n in range(1, 11)]
+    verdicts = of_accounts(different + different[:1] * 200)
+    drawn: Counter[tuple[str, str]] = Counter()
     for seed in range(600):
         chosen = Sample(5, seed)
-        choose(published(ids), chosen)
-        drawn.update(claim.event_id for claim in chosen.claims())
+        choose(verdicts, chosen)
+        drawn.update(claim.event for claim in chosen.claims())
     assert sum(drawn.values()) == 3_000
-    assert all(100 < drawn[f"e{n}"] < 205 for n in range(20))  # 150 expected, 11 is a standard deviation
+    assert all(100 < drawn[event] < 205 for event in different)  # 150 expected, 11 is a standard deviation
+
+
+def test_names_that_look_alike_when_they_are_put_together_are_drawn_apart() -> None:
+    """Id and account are not just joined: else these two would always be in a sample together."""
+    verdicts = of_accounts([("e1", "a"), ("e", "1a"), *((f"x{n}", "a") for n in range(20))])
+    apart = 0
+    for seed in range(40):
+        chosen = Sample(11, seed)
+        choose(verdicts, chosen)
+        found = {claim.event for claim in chosen.claims()}
+        apart += (EventName("e1", "a") in found) != (EventName("e", "1a") in found)
+    assert apart > 5
 
 
 def places(judged: Sequence[int], gaps: bool = True) -> list[LogRecord]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from features.errors import AssayError
 from features.rocks_store import RocksStore
 from features.store import MemoryStore
-from streams.find_verdict import Claim, Everything, Published, choose
+from streams.find_verdict import Claim, EventName, Everything, Published, choose
 from streams.log import LogRecord
 from streams.model_in_force import ModelInForce
 from streams.partition import Partition
@@ -77,7 +77,7 @@ def verified(machine: TimeMachine, published: Sequence[Published]) -> Report:
 
 
 def test_every_verdict_of_an_honest_log_is_equal(logs: dict[int, list[LogRecord]], verdicts: list[Published]) -> None:
-    # ids of the two logs overlap, so each log is a topic of its own
+    # events of the two logs have the same ids and accounts, so each log is a topic of its own
     for number in logs:
         report = verified(machine_over(logs), [verdict for verdict in verdicts if verdict.partition == number])
         assert [check for check in report.checks if check.status != "equal"] == []
@@ -155,7 +155,7 @@ def test_every_altered_field_is_seen(logs: dict[int, list[LogRecord]], verdicts:
             inner = inner[name]
         forged = altered(with_reasons, list(path), another(inner))
         assert forged.value != with_reasons.value
-        claims.append(Claim("e", [forged]))
+        claims.append(Claim(EventName("e", "a"), [forged]))
     recomputed = recompute(machine_over(logs), places_of(claims))
     for path, claim in zip(paths, claims, strict=True):
         check = judge(claim, recomputed)
@@ -219,6 +219,70 @@ def test_two_verdicts_of_one_event_are_not_fine_even_if_one_is_right(
         assert [difference.path for difference in check.differences] == ["$.decision"]
 
 
+def shared_by_three() -> tuple[dict[int, list[LogRecord]], list[Published]]:
+    """One id that producers gave to three accounts, in two partitions, among other events; and what was published."""
+    logs = {
+        0: [
+            payment(1, "a1", START_MS),
+            payment(2, "a1", START_MS + 1),
+            payment(1, "a2", START_MS + 2, amount_minor=90_000),
+            payment(1, "a1", START_MS),  # the same again: a duplicate, not judged
+        ],
+        3: [payment(1, "a3", START_MS), payment(4, "a3", START_MS + 9)],
+    }
+    records = {number: with_gaps(log) for number, log in logs.items()}
+    return records, [verdict for number, log in records.items() for verdict in published_of(number, log)]
+
+
+def test_an_id_that_was_given_to_several_accounts_is_an_event_of_each() -> None:
+    logs, published = shared_by_three()
+    report = verified(machine_over(logs), published)
+    assert [(check.event_id, check.account_id, check.status) for check in report.checks] == [
+        ("p1", "a1", "equal"), ("p2", "a1", "equal"), ("p1", "a2", "equal"), ("p1", "a3", "equal"),
+        ("p4", "a3", "equal"),
+    ]  # fmt: skip
+    assert report.is_proof
+    assert report.shared_ids == {"p1": 3}
+    assert report.repeated == 0
+
+
+def test_two_verdicts_of_one_account_are_not_excused_by_other_accounts_with_the_id() -> None:
+    logs, published = shared_by_three()
+    forged = altered(published[0], ["decision"], "decline")
+    report = verified(machine_over(logs), [*published, published[2], forged])
+    assert not report.is_proof
+    assert (report.checked, report.equal, report.differs, report.repeated) == (5, 4, 1, 1)
+    wrong = report.checks[0]
+    assert (wrong.account_id, wrong.status) == ("a1", "differs")
+    assert "2 different verdicts were published for this event, 1 of them is what the log gives" in wrong.why
+    assert report.shared_ids == {"p1": 3}, "the log gives it to a1 all the same"
+
+
+def test_an_account_that_only_a_forged_verdict_names_has_no_event() -> None:
+    logs, published = shared_by_three()
+    for forged in (altered(published[1], ["account_id"], "a9"), altered(published[3], ["event_id"], "p2")):
+        report = verified(machine_over(logs), [published[1], forged])
+        assert [check.status for check in report.checks] == ["equal", "differs"]
+        assert "the log holds another event at that place" in report.checks[1].why
+        assert report.shared_ids == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=25))
+def test_every_event_of_an_honest_log_is_proved_whoever_shares_its_id(events: list[tuple[int, int]]) -> None:
+    """Few ids and few accounts; an account stands in one partition."""
+    values: dict[int, list[bytes]] = {0: [], 1: []}
+    for number, account in events:
+        values[account % 2].append(payment(number, f"a{account}", START_MS))
+    logs = {number: [LogRecord(offset, value) for offset, value in enumerate(log)] for number, log in values.items()}
+    report = verified(
+        machine_over(logs), [verdict for number, log in logs.items() for verdict in published_of(number, log)]
+    )
+    assert report.is_proof
+    assert report.checked == len(set(events))
+    accounts = {f"p{number}": {account for other, account in events if other == number} for number, _ in events}
+    assert report.shared_ids == {name: len(owners) for name, owners in accounts.items() if len(owners) > 1}
+
+
 def test_a_place_without_a_verdict_says_what_is_there() -> None:
     log = [
         payment(1, "a1", START_MS),
@@ -238,7 +302,7 @@ def test_a_place_without_a_verdict_says_what_is_there() -> None:
     forged = [altered(honest, ["at", "offset"], offset) for offset in (1, 2, 3, 4, 5, 8)]
     forged.append(altered(honest, ["at", "partition"], 4))
     forged.append(altered(honest, ["at"], "somewhere"))
-    claims = [Claim("p1", [one._replace(partition=None)]) for one in forged]
+    claims = [Claim(EventName("p1", "a1"), [one._replace(partition=None)]) for one in forged]
     recomputed = recompute(machine_over(records), places_of(claims))
     checks = [judge(claim, recomputed) for claim in claims]
     assert {check.status for check in checks} == {"differs"}

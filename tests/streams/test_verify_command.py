@@ -11,7 +11,7 @@ from models.model_store import ModelStore
 from streams.broker import RunningBroker
 from tests.streams.archives import GrowingHistory, archived
 from tests.streams.command_line import Finished, assay, fails_with
-from tests.streams.logs import START_MS, keyed, mixed_log, model_marker
+from tests.streams.logs import START_MS, keyed, mixed_log, model_marker, payment
 from tests.streams.small_model import small_model
 from tests.streams.test_verify import published_of, with_gaps
 from tests.streams.test_worker import PARTITIONS, expected_of, of_topic, topics_of, total
@@ -145,6 +145,41 @@ def test_a_stranger_with_an_archive_and_a_file_of_verdicts_needs_no_broker(
     assert shown["account"] == told["account"]
 
 
+def test_an_id_of_two_accounts_is_proved_for_each_and_explained_for_the_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [payment(1, "a1", START_MS), payment(1, "a2", START_MS + 1), payment(2, "a1", START_MS + 2)]
+    log = with_gaps([*values, values[0]])
+    archived(str(tmp_path / "archive"), GrowingHistory(log, batch=100), rows_per_file=150)
+    verdicts = [verdict.value for verdict in published_of(0, log)]
+    file = tmp_path / "verdicts.jsonl"
+    file.write_bytes(b"".join(value + b"\n" for value in verdicts))
+    for name, value in environment("127.0.0.1:9", "fraud.", tmp_path / "state").items():
+        monkeypatch.setenv(name, value)
+    archive = ("--archive", tmp_path / "archive")
+
+    finished = assay("verify", "p1", "--verdicts", file, *archive)
+    assert finished.code == 0, finished
+    assert b"2 events checked, out of 3 verdicts: 2 equal, 0 different" in finished.output
+    assert b"\n  event id p1 was given to 2 accounts: " in finished.output
+    report = report_of(assay("verify", "--sample", 3, "--verdicts", file, *archive, "--json"))
+    assert (report["checked"], report["equal"], report["shared_ids"]) == (3, 3, {"p1": 2})
+    one = assay("verify", "p2", "--verdicts", file, *archive)
+    assert b"given to" not in one.output
+
+    places = [f"0:{record.offset}" for record in log]
+    fails_with(assay("explain", "p1", *archive), f"a1 (at {places[0]}), a2 (at {places[1]})", "--account")
+    fails_with(assay("explain", "p1", "--account", "a3", *archive), f"a1 (at {places[0]}), a2 (at {places[1]})")
+    told = report_of(assay("explain", "p1", "--account", "a2", *archive, "--json"))
+    assert told["verdict"] == orjson.loads(verdicts[1])
+    assert told["also_at"] == [places[0], places[3]]
+    text = assay("explain", "p1", "--account", "a1", *archive).output.decode().splitlines()
+    assert text[-2:] == [
+        f"the same event id is also at {places[3]}",
+        f"the same event id is also at {places[1]}, of another account",
+    ]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -165,4 +200,5 @@ def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
 def test_wrong_usage_of_the_others_is_code_2() -> None:
     assert assay("explain").code == 2
     assert assay("explain", "e1", "--to", "soon").code == 2
+    assert assay("explain", "0:17", "--account", "a1").code == 2
     assert assay("state", "show", "a1", "--at", "soon").code == 2
