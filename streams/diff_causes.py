@@ -10,6 +10,7 @@ from features.columns import APPLICATION, LOGIN, PAYMENT
 from features.decode import decode
 from features.errors import AssayError, InvalidRecord
 from features.events import Application, Event, Login, Payment
+from features.identity import EventName
 from features.records import Verdict
 from models.decision import OUTCOMES
 from models.policy import Policy
@@ -108,7 +109,7 @@ class Causes:
             partition=partition,
             offset=known.at.offset,
             change=change,
-            attack=attacks.get(known.event_id, UNLABELLED),
+            attack=attacks.get(EventName(known.event_id, known.account_id), UNLABELLED),
             amount_minor=amounts[-1] if amounts else None,
             before=sides[0],
             after=sides[1],

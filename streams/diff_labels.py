@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from features.events import Label, LabelIntake
+from features.identity import EventName
 from models.labels import known_labels
 from streams.history import History
 from streams.intake import Trust, decode_batch
 from streams.log_range import PartitionRange
 from streams.training_rows import read_labels
 
-Attacks = Mapping[str, str]
-"""Judged event id to fraud type, ``fraud`` where the label names none, or ``legit``."""
+Attacks = Mapping[EventName, str]
+"""Judged event to fraud type, ``fraud`` where the label names none, or ``legit``."""
 AttacksOf = Callable[[PartitionRange], Attacks]
 """What is known about the events of a range."""
 
@@ -39,10 +40,7 @@ def attacks_in_file(path: Path) -> AttacksOf:
 
 def _attacks(labels: Iterable[LabelIntake]) -> Attacks:
     known = known_labels(labels, cutoff_ms=None)
-    return {
-        event_id: "legit" if label.label == "legit" else label.fraud_type or "fraud"
-        for event_id, label in known.items()
-    }
+    return {event: "legit" if label.label == "legit" else label.fraud_type or "fraud" for event, label in known.items()}
 
 
 def _labels(history: History, trusted: Trust, part: PartitionRange) -> Iterable[LabelIntake]:

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from features.errors import AssayError
+from features.identity import EventName
 from features.records import Coordinates
 from streams.history import Bounds
 from streams.log import LogRecord
@@ -44,23 +45,11 @@ class Published(NamedTuple):
     value: bytes
 
 
-class EventName(NamedTuple):
-    """What names an event: ids are unique within an account, and two producers may give one to two accounts.
-
-    Attributes:
-        event_id: its id.
-        account_id: its account, as its verdict says; empty if the verdict does not say.
-    """
-
-    event_id: str
-    account_id: str
-
-
 class Claim(NamedTuple):
     """Everything that was published as the verdict of one event, in the order in which it was found.
 
     Attributes:
-        event: whose verdict it is said to be; without an account if nothing was found for its id.
+        event: whose verdict it is said to be; without an account if the verdict names none, or nothing was found.
         copies: what was published.
     """
 

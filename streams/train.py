@@ -115,17 +115,17 @@ def train_files(request: TrainRequest, on_round: Callable[[int], None] | None = 
     rows = read_rows(request.features)
     if request.until_ms is not None:
         rows = rows.only(rows.time_ms <= request.until_ms)
-    labelled = np.array([event_id in known for event_id in rows.event_ids], dtype=np.bool_)
+    labelled = np.array([event in known for event in rows.events], dtype=np.bool_)
     if not labelled.any():
         raise AssayError(
             f"expected labels of {request.labels} that judge events of {request.features}, none of {len(known)} known "
-            f"labels does for {len(rows.event_ids)} events; check that both are of one log, and --until"
+            f"labels does for {len(rows.events)} events; check that both are of one log, and --until"
         )
     if request.mature_ms:
         end_ms = int(rows.time_ms.max()) if request.until_ms is None else request.until_ms
         kept = rows.time_ms <= end_ms - request.mature_ms
         rows, labelled = rows.only(kept), labelled[kept]
-    in_force = [known.get(event_id) for event_id in rows.event_ids]
+    in_force = [known.get(event) for event in rows.events]
     labels = np.array([label is not None and label.label == "fraud" for label in in_force], dtype=np.uint8)
     try:
         model = train(

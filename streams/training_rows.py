@@ -1,6 +1,7 @@
 """What training reads: feature rows as served (Parquet) and labels."""
 
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import msgspec
@@ -12,10 +13,17 @@ from pyarrow import parquet
 from features.catalogue import FEATURES
 from features.errors import AssayError
 from features.events import LabelIntake
+from features.identity import EventName
 from streams.event_files import EventFile, is_archived_topic
 
 _HASH = b"assay-feature-set"
-_KEYS = {"event_id": "string", "time_ms": "int64", "kind": "uint8", "amount_base_minor": "int64"}
+_KEYS = {
+    "event_id": "string",
+    "account_id": "string",
+    "time_ms": "int64",
+    "kind": "uint8",
+    "amount_base_minor": "int64",
+}
 _decode_label = msgspec.json.Decoder(LabelIntake).decode
 
 
@@ -24,14 +32,14 @@ class Rows:
     """Judged events of a features file.
 
     Attributes:
-        event_ids: n ids, in order of arrival.
+        events: n names, in order of arrival.
         time_ms: int64[n], event time.
         kind: uint8[n], codes of `features.columns`.
         amount_minor: int64[n], base currency; 0 where the event has none.
         features: float32[n, f], in the column order of the feature set in force.
     """
 
-    event_ids: list[str]
+    events: list[EventName]
     time_ms: NDArray[np.int64]
     kind: NDArray[np.uint8]
     amount_minor: NDArray[np.int64]
@@ -39,8 +47,8 @@ class Rows:
 
     def only(self, kept: NDArray[np.bool_]) -> "Rows":
         """The rows where `kept`, in the same order."""
-        event_ids = [event_id for event_id, keep in zip(self.event_ids, kept.tolist(), strict=True) if keep]
-        return Rows(event_ids, self.time_ms[kept], self.kind[kept], self.amount_minor[kept], self.features[kept])
+        events = list(compress(self.events, kept.tolist()))
+        return Rows(events, self.time_ms[kept], self.kind[kept], self.amount_minor[kept], self.features[kept])
 
 
 def read_rows(path: Path) -> Rows:
@@ -62,7 +70,7 @@ def read_rows(path: Path) -> Rows:
             f"write them with: assay score EVENTS --features {path}"
         ) from error
     return Rows(
-        event_ids=columns["event_id"].to_pylist(),
+        events=list(map(EventName, columns["event_id"].to_pylist(), columns["account_id"].to_pylist())),
         time_ms=columns["time_ms"].to_numpy(),
         kind=columns["kind"].to_numpy(),
         amount_minor=columns["amount_base_minor"].to_numpy(),

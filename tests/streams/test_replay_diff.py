@@ -186,7 +186,7 @@ def test_the_newest_label_says_what_it_was() -> None:
     log[-1] = log[-1].replace(b'"card_not_present"', b"null")
     whole = records(log)
     known = attacks_in_log(ListHistory({0: whole}), everybody)(PartitionRange(0, 0, 4))
-    assert known == {"p0": "card_not_present", "p1": "legit", "p2": "legit"}
+    assert known == {("p0", "a1"): "card_not_present", ("p1", "a1"): "legit", ("p2", "a1"): "legit"}
     assert attacks_in_log(ListHistory({0: whole}), nobody)(PartitionRange(0, 0, 4)) == {}
     _, changes, _ = diffed(Given(folded(whole)), Override(small_model(2)), whole, start=0)
     assert [changed.attack for changed in changes] == ["card_not_present", "legit", "legit", "unlabelled"]
@@ -195,7 +195,7 @@ def test_the_newest_label_says_what_it_was() -> None:
 def test_labels_out_of_a_file(tmp_path) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_bytes(label(1, "p7", "a1", START_MS) + b"\n")
-    assert attacks_in_file(path)(PartitionRange(0, 0, 1)) == {"p7": "card_not_present"}
+    assert attacks_in_file(path)(PartitionRange(0, 0, 1)) == {("p7", "a1"): "card_not_present"}
 
 
 def test_the_default_policy_is_not_the_harsh_one() -> None:

@@ -114,6 +114,15 @@ def test_a_model_is_trained_told_and_ready_to_load(tmp_path, files):
     assert score[ROWS.labels == 1].mean() > 3 * score[ROWS.labels == 0].mean()
 
 
+def test_a_label_judges_the_event_of_its_own_account(tmp_path, files):
+    """Event ids are unique within an account; a stranger's event may have the same."""
+    honest = np.flatnonzero(ROWS.labels == 0).tolist()
+    labels = write_labels(tmp_path / "labels.jsonl", [*FRAUDS, *(fraud(row, account_id="a2") for row in honest)])
+    result = model_of(tmp_path, (files[0], labels), "with")
+    assert result.model == model_of(tmp_path, files, "without").model
+    assert result.labels_without_event == len(honest)
+
+
 def test_json_tells_the_same(tmp_path, files):
     out = tmp_path / "model"
     result = run("--features", files[0], "--labels", files[1], "--out", out, "--json")
@@ -209,7 +218,7 @@ def test_rows_are_read_as_they_were_served(files):
     assert rows.time_ms.tobytes() == ROWS.time_ms.tobytes()
     assert rows.kind.tobytes() == ROWS.kind.tobytes()
     assert rows.amount_minor.tobytes() == ROWS.amount_minor.tobytes()
-    assert rows.event_ids == [f"e{row}" for row in range(4_000)]
+    assert [event.event_id for event in rows.events] == [f"e{row}" for row in range(4_000)]
 
 
 def column_removed(path):
