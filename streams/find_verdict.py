@@ -1,21 +1,19 @@
-"""Finds published verdicts: those of given events, an even sample, or the one of a place of the log.
+"""Where published verdicts stand: all of a part of the topic, those of a file, or the one of a place of the log.
 
 A verdict stands in the partition of its event. Nothing is indexed: a search reads the topic (or a file) once, from one
 end to the other. Only the verdict of a place is found sooner, because those of a partition stand in the order of its
 events.
 """
 
-import hashlib
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from features.errors import AssayError
-from features.identity import EventName
 from features.records import Coordinates
+from streams.claims import NOT_JSON, Published
 from streams.history import Bounds
 from streams.log import LogRecord
 from streams.log_range import Offset
@@ -29,157 +27,11 @@ FEW_RECORDS = 5_000
 """A stretch that is read at once instead of being halved further."""
 
 
-class Published(NamedTuple):
-    """A verdict as it stands in a topic or in a file.
-
-    Attributes:
-        partition: of the topic; None in a file.
-        offset: place in the topic; number of the line in a file, from 0.
-        key: the record's key; None in a file.
-        value: its bytes.
-    """
-
-    partition: int | None
-    offset: int
-    key: bytes | None
-    value: bytes
-
-
-class Claim(NamedTuple):
-    """Everything that was published as the verdict of one event, in the order in which it was found.
-
-    Attributes:
-        event: whose verdict it is said to be; without an account if the verdict names none, or nothing was found.
-        copies: what was published.
-    """
-
-    event: EventName
-    copies: list[Published]
-
-
-class Chosen(Protocol):
-    """Which verdicts to keep while all pass by; each copy of a kept one is kept too."""
-
-    def add(self, event: EventName, published: Published) -> None:
-        """A verdict passes."""
-        ...
-
-    def claims(self) -> list[Claim]:
-        """Those that were kept."""
-        ...
-
-
-class Named:
-    """The verdicts of events whose ids are given, of every account that has the id; one without any has no copies."""
-
-    def __init__(self, event_ids: Iterable[str]) -> None:
-        self._copies: dict[str, dict[EventName, list[Published]]] = {event_id: {} for event_id in event_ids}
-
-    def add(self, event: EventName, published: Published) -> None:
-        """See `Chosen`."""
-        if event.event_id in self._copies:
-            self._copies[event.event_id].setdefault(event, []).append(published)
-
-    def claims(self) -> list[Claim]:
-        """See `Chosen`; in the order in which they were asked for."""
-        return [
-            Claim(event, copies)
-            for event_id, found in self._copies.items()
-            for event, copies in (found or {EventName(event_id, ""): []}).items()
-        ]
-
-
-class Everything:
-    """Every verdict."""
-
-    def __init__(self) -> None:
-        self._copies: dict[EventName, list[Published]] = {}
-
-    def add(self, event: EventName, published: Published) -> None:
-        """See `Chosen`."""
-        self._copies.setdefault(event, []).append(published)
-
-    def claims(self) -> list[Claim]:
-        """See `Chosen`."""
-        return [Claim(event, copies) for event, copies in self._copies.items()]
-
-
-class Sample:
-    """An even sample of events: those whose keyed hash is smallest.
-
-    Each event is as likely as any other, wherever it stands, however often its verdict was published and however many
-    accounts have its id, and every copy of a chosen one is seen. The same seed over the same verdicts chooses the same
-    events.
-    """
-
-    def __init__(self, size: int, seed: int) -> None:
-        self._size = size
-        self._key = seed.to_bytes(8, "big", signed=True)
-        self._copies: dict[EventName, list[Published]] = {}
-        self._ranks: list[tuple[int, EventName]] = []  # a heap, the largest rank first
-
-    def add(self, event: EventName, published: Published) -> None:
-        """See `Chosen`."""
-        if event in self._copies:
-            self._copies[event].append(published)
-            return
-        name = msgspec.json.encode(event)  # a list of two, so no two names have the same bytes
-        digest = hashlib.blake2b(name, digest_size=8, key=self._key).digest()
-        rank = (-int.from_bytes(digest, "big"), event)
-        if len(self._ranks) < self._size:
-            heapq.heappush(self._ranks, rank)
-        elif rank > self._ranks[0]:
-            _, dropped = heapq.heapreplace(self._ranks, rank)
-            del self._copies[dropped]
-        else:
-            return
-        self._copies[event] = [published]
-
-    def claims(self) -> list[Claim]:
-        """See `Chosen`; by partition and offset."""
-        claims = [Claim(event, copies) for event, copies in self._copies.items()]
-        return sorted(claims, key=lambda claim: (claim.copies[0].partition or 0, claim.copies[0].offset))
-
-
-class Scan(NamedTuple):
-    """What passed during a search.
-
-    Attributes:
-        verdicts: how many.
-        unreadable: records that are no verdict at all.
-    """
-
-    verdicts: int
-    unreadable: list[Published]
-
-
-class _Named(msgspec.Struct):
-    event_id: str
-    account_id: str = ""
-
-
 class _WithPlace(msgspec.Struct):
     at: Coordinates
 
 
-_named = msgspec.json.Decoder(_Named).decode
 _place_of = msgspec.json.Decoder(_WithPlace).decode
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def choose(published: Iterable[Published], chosen: Chosen) -> Scan:
-    """Let verdicts pass by, and keep those that `chosen` wants."""
-    verdicts = 0
-    unreadable = []
-    for record in published:
-        try:
-            named = _named(record.value)
-        except _NOT_JSON:
-            unreadable.append(record)
-            continue
-        verdicts += 1
-        chosen.add(EventName(named.event_id, named.account_id), record)
-    return Scan(verdicts, unreadable)
 
 
 def in_topic(
@@ -293,7 +145,7 @@ def _first_from(
 def _place(record: LogRecord) -> int | None:
     try:
         return _place_of(record.value or b"").at.offset
-    except _NOT_JSON:
+    except NOT_JSON:
         return None
 
 

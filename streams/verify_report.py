@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from features.records import Coordinates
-from streams.find_verdict import Claim, Published
+from streams.claims import Claim, Published
 from streams.verify import Place, Recomputed
 
 Status = Literal["equal", "differs", "not_recomputable", "not_found"]

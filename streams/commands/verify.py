@@ -18,7 +18,8 @@ from streams.commands.looking_back import (
 )
 
 if TYPE_CHECKING:
-    from streams.find_verdict import Chosen, Progress, Published
+    from streams.claims import Chosen, Published
+    from streams.find_verdict import Progress
     from streams.log_range import Place
     from streams.verify_report import Check, Report
 
@@ -69,8 +70,8 @@ def verify(
         raise typer.BadParameter("give event ids, --sample N, or --verdicts FILE")
     if verdicts is not None and (start or end or partition):
         raise typer.BadParameter("--from, --to and --partition are for the topic, not for --verdicts")
+    from streams.claims import Everything, Named, Sample, choose
     from streams.commands.progress import records_progress
-    from streams.find_verdict import Everything, Named, Sample, choose
     from streams.verify import recompute
     from streams.verify_report import judge, places_of, report_of
 

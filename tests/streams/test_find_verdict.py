@@ -9,22 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import AssayError
+from features.identity import EventName
+from streams.claims import Chosen, Everything, Named, Published, Sample, choose
 from streams.explain_published import compared
-from streams.find_verdict import (
-    FEW_RECORDS,
-    Chosen,
-    EventName,
-    Everything,
-    Named,
-    Published,
-    Sample,
-    choose,
-    in_file,
-    in_topic,
-    position_of,
-    published_at,
-    ranges,
-)
+from streams.find_verdict import FEW_RECORDS, in_file, in_topic, position_of, published_at, ranges
 from streams.history import Bounds
 from streams.log import LogRecord
 from streams.log_range import Moment, Offset

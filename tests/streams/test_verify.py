@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import AssayError
+from features.identity import EventName
 from features.rocks_store import RocksStore
 from features.store import MemoryStore
-from streams.find_verdict import Claim, EventName, Everything, Published, choose
+from streams.claims import Claim, Everything, Published, choose
 from streams.log import LogRecord
 from streams.model_in_force import ModelInForce
 from streams.partition import Partition
