@@ -12,9 +12,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.many_accounts import memory, payments
 from benchmarks.report import ASSAY, circumstances
+from features.rocks_store import RocksStore
 from streams import broker
-from streams.admin import apply_topics, connect
+from streams.admin import apply_topics, connect, topic_id
 from streams.score import TOPIC
+from streams.topic_identity import topic_id_value
 
 PREFIX = "fraud."
 
@@ -29,6 +31,9 @@ def restart(directory: Path, accounts: int, seed: int, repeats: int = 3) -> dict
         client, _ = connect(running.client_settings)
         apply_topics(client, PREFIX, 1)
         _produce(running.client_settings, [*payments(accounts, events, seed)])
+        store = RocksStore(state / f"{TOPIC}-0")
+        store.write([], topic_id_value(topic_id(client, TOPIC)))  # the topic holds the records of the file
+        store.close()
         reader = Consumer({**running.client_settings, "group.id": "assay-engine", "enable.auto.commit": False})
         reader.commit(offsets=[TopicPartition(TOPIC, 0, events)], asynchronous=False)
         reader.close()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType, TopicMetadata
 
 from features.errors import AssayError
@@ -12,6 +12,8 @@ from streams.topics import Existing, Step, plan, topic_names
 
 TIMEOUT_S = 20.0
 FIRST_S, LONGEST_S = 0.5, 4.0  # one question; between two, look whether the client has learned of a refusal
+_AS_KAFKA_WRITES = str.maketrans("+/", "-_")  # the client says an id in the other alphabet of base64
+_NO_ID = "A" * 22  # what a cluster says that knows no ids
 CREDENTIALS = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 
@@ -53,6 +55,30 @@ def _raise_refusal(bootstrap: str, errors: Iterable[KafkaError]) -> None:
                 f"no encrypted connection to Kafka at {bootstrap}: {error.str()}: "
                 "check the certificate authority (--ca-file) and --security"
             )
+
+
+def topic_id(client: AdminClient, name: str) -> str:
+    """The id of a topic, as Kafka's own tools write it; a topic that is deleted and made anew has another one.
+
+    Asks for no right but to DESCRIBE the topic, which comes with the right to read or to write it.
+
+    Raises:
+        AssayError: there is no such topic, no right to it, or the cluster gives no ids.
+    """
+    try:
+        found = client.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_S)[name].result()
+    except KafkaException as error:
+        raise AssayError(
+            f"asking for the id of the topic {name}: {error.args[0].str()}; check topics.prefix and the rights in "
+            "docs/security.md, or create it: `assay topics apply`"
+        ) from None
+    written = str(found.topic_id).translate(_AS_KAFKA_WRITES)
+    if written == _NO_ID:
+        raise AssayError(
+            f"the cluster gives the topic {name} no id, so a state of a former topic of that name would pass for one "
+            "of this; use Kafka 3 or later"
+        )
+    return written
 
 
 def look(client: AdminClient, names: Iterable[str]) -> dict[str, Existing]:

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from features.errors import AssayError
-from streams.admin import connect
+from streams.admin import connect, topic_id
 from streams.config import Config
 from streams.connection import client_settings
 
@@ -130,8 +130,11 @@ def producer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
     }
 
 
-def check_topics(config: Config, source: str, targets: Sequence[str]) -> None:
+def check_topics(config: Config, source: str, targets: Sequence[str]) -> str:
     """See that the broker answers, and that every target has at least as many partitions as `source`.
+
+    Returns:
+        The id of `source`, see `streams.admin.topic_id`.
 
     Raises:
         AssayError: no broker, no topic, or too few partitions.
@@ -151,6 +154,17 @@ def check_topics(config: Config, source: str, targets: Sequence[str]) -> None:
                 f"{name} has {len(found[name].partitions)} partitions, {source} has {partitions}: a verdict goes to "
                 f"the partition of its event, so {name} needs at least as many"
             )
+    return topic_id(admin, source)
+
+
+def ask_topic_id(config: Config, topic: str) -> str:
+    """The id of a topic, for whoever has no client yet.
+
+    Raises:
+        AssayError: no broker, or see `streams.admin.topic_id`.
+    """
+    admin, _ = connect(connection(config))
+    return topic_id(admin, topic)
 
 
 def ask_committed(consumer: Consumer, place: TopicPartition, timeout_s: float) -> TopicPartition:

@@ -79,9 +79,7 @@ def _snapshots(
     from streams.snapshots import SnapshotStore  # fsspec takes a moment, and only this needs it
     from streams.snapshotter import Snapshotter
 
-    store = SnapshotStore(
-        url, topic, topic_id, first_model=first_model.id, feature_set=first_model.feature_set.hash
-    )
+    store = SnapshotStore(url, topic, topic_id, first_model=first_model.id, feature_set=first_model.feature_set.hash)
     every_s, keep = config.number("snapshots.every_seconds"), config.whole("snapshots.keep")
     # each worker has a spool of its own: at its start it deletes what it finds there
     spool = Path(config.text("state.directory")) / f".snapshots-{config.text('kafka.slot')}"

@@ -9,6 +9,7 @@ from features.errors import AssayError
 from streams.config import Config
 from streams.kafka_clients import ask_committed, connection
 from streams.time_machine import TimeMachine
+from streams.topic_identity import topic_id_value
 
 _ANSWER_S = 20.0
 
@@ -39,7 +40,12 @@ def committed_offset(config: Config, topic: str, partition: int) -> int:
 
 
 def rebuild(
-    machine: TimeMachine, partition: int, end: int, directory: Path, progress: Callable[[int, int], None]
+    machine: TimeMachine,
+    partition: int,
+    end: int,
+    directory: Path,
+    topic_id: str,
+    progress: Callable[[int, int], None],
 ) -> int:
     """Fold a partition up to `end` into `directory`, from the nearest snapshot or the beginning of the log.
 
@@ -48,6 +54,7 @@ def rebuild(
         partition: number of the partition.
         end: records below this offset are folded.
         directory: of the new state; must not exist.
+        topic_id: of the topic that the state is for, see `streams/topic_identity.py`.
         progress: told records folded and, about, records in all.
 
     Returns:
@@ -70,5 +77,5 @@ def rebuild(
         progress(done, max(end - low, done))
 
     with machine.at_in(directory, partition, end, folded) as found:
-        found.checkpoint()
+        found.checkpoint(topic_id_value(topic_id))
         return found.next_offset

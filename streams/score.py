@@ -26,6 +26,7 @@ from streams.partition import ALWAYS, OpenModel, Partition
 from streams.score_source import source_of
 from streams.signature import everybody
 from streams.sinks import UNFINISHED, FeatureSink, LineSink, ParquetSink, Sink
+from streams.topic_identity import NOT_A_TOPIC, claim
 
 TOPIC = "fraud.events"
 """Name under which a file's records appear in dead letters, and of its state directory."""
@@ -143,9 +144,11 @@ def _score(
 ) -> Summary:
     _check_paths(request)
     source = source_of(request.events, request.labels, request.partition, continues=request.continues)
-    store = RocksStore(state / f"{TOPIC}-{request.partition}")
+    directory = state / f"{TOPIC}-{request.partition}"
+    store = RocksStore(directory)
     sinks: _Sinks | None = None
     try:
+        claim(store, request.partition, NOT_A_TOPIC, state=f"the state in {directory}", do="name another --state")
         partition = Partition(
             request.partition,
             store,

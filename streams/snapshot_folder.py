@@ -1,4 +1,4 @@
-"""The snapshots of one partition as files below a URL: manifests by offset, files by hash."""
+"""The snapshots of one partition of one topic as files below a URL: manifests by offset, files by hash."""
 
 import logging
 import re
@@ -9,10 +9,13 @@ from pathlib import Path
 from streams.file_hashes import sha256_of
 from streams.remote_files import UNFINISHED, RemoteFiles
 from streams.snapshot_manifest import Manifest, SnapshotFile, UnreadableManifestError, decoded, encoded
+from streams.topic_identity import NOT_A_TOPIC, log_text
 
 _log = logging.getLogger("assay.snapshots")
 _MANIFEST_NAME = re.compile(r"[0-9]{20}\.json")
 _FILE_NAME = re.compile(rf"[0-9a-f]{{64}}|[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
+_TOPIC_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_NO_TOPIC = "no-topic"  # shorter than any id
 _KEPT_UNNAMED = timedelta(hours=1)
 """A file that no manifest names may belong to a snapshot that is being written right now."""
 _LAST_OFFSET = 2**63 - 1
@@ -22,21 +25,38 @@ class DamagedSnapshotError(Exception):
     """A file of a snapshot is missing or not what its manifest says."""
 
 
+def topic_ids(files: RemoteFiles, topic: str, partition: int) -> list[str]:
+    """Ids of the topics of that name that have snapshots of a partition, in no order that means anything.
+
+    Raises:
+        AssayError: the store does not answer.
+    """
+    folder = f"{topic}-{partition}"
+    return [
+        NOT_A_TOPIC if name == _NO_TOPIC else name
+        for name in sorted(files.names(folder))
+        if (name == _NO_TOPIC or _TOPIC_ID.fullmatch(name)) and files.names(f"{folder}/{name}/manifests")
+    ]
+
+
 class SnapshotFolder:
-    """Where the snapshots of one partition are kept.
+    """Where the snapshots of one partition are kept. Another topic of the same name has a folder of its own.
 
     Args:
         files: everything at the URL.
         topic: full name of the events topic.
+        topic_id: its id, see `streams/topic_identity.py`.
         partition: number of the partition.
     """
 
-    def __init__(self, files: RemoteFiles, topic: str, partition: int) -> None:
+    def __init__(self, files: RemoteFiles, topic: str, topic_id: str, partition: int) -> None:
         self._remote = files
         self._topic = topic
+        self._topic_id = topic_id
         self._partition = partition
-        self._manifests = f"{topic}-{partition}/manifests"
-        self._files = f"{topic}-{partition}/files"
+        folder = f"{topic}-{partition}/{topic_id or _NO_TOPIC}"
+        self._manifests = f"{folder}/manifests"
+        self._files = f"{folder}/files"
 
     def newest_first(self, at_most: int = _LAST_OFFSET) -> Iterator[tuple[int, Manifest | UnreadableManifestError]]:
         """Offset and manifest of each snapshot, or why that cannot be read."""
@@ -120,10 +140,12 @@ class SnapshotFolder:
         name = self._manifest_name(offset)
         where = f"{self._remote.url}/{name}"
         manifest = decoded(self._remote.read(name), where)
-        if (manifest.topic, manifest.partition, manifest.next_offset) != (self._topic, self._partition, offset):
+        place = (manifest.topic, manifest.topic_id, manifest.partition, manifest.next_offset)
+        if place != (self._topic, self._topic_id, self._partition, offset):
             raise UnreadableManifestError(
-                f"{where}: expected the manifest of {self._topic}[{self._partition}] at {offset}, got that of "
-                f"{manifest.topic}[{manifest.partition}] at {manifest.next_offset}; delete it"
+                f"{where}: expected the manifest of {self._topic}[{self._partition}] at {offset} "
+                f"({log_text(self._topic_id)}), got that of {manifest.topic}[{manifest.partition}] at "
+                f"{manifest.next_offset} ({log_text(manifest.topic_id)}); delete it"
             )
         return manifest
 

@@ -14,9 +14,10 @@ from msgspec import Meta, Struct
 
 from features.errors import AssayError
 
-_SCHEMA = 1
+_SCHEMA = 2
 _Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # never a path
+_TopicId = Annotated[str, Meta(pattern="^([A-Za-z0-9_-]{22})?$")]  # it names a folder
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
@@ -40,6 +41,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     Attributes:
         schema: version of this shape.
         topic: full name of the events topic.
+        topic_id: id of that topic, empty if the log was no topic of Kafka, see `streams/topic_identity.py`.
         partition: number of the partition.
         next_offset: offset from which the log goes on after this state.
         model: id of the model in force there.
@@ -53,6 +55,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
     schema: int
     topic: str
+    topic_id: _TopicId
     partition: _Count
     next_offset: _Count
     model: str
@@ -80,6 +83,7 @@ class _Versioned(Struct):
 def new_manifest(
     *,
     topic: str,
+    topic_id: str,
     partition: int,
     next_offset: int,
     model: str,
@@ -92,6 +96,7 @@ def new_manifest(
     manifest = Manifest(
         schema=_SCHEMA,
         topic=topic,
+        topic_id=topic_id,
         partition=partition,
         next_offset=next_offset,
         model=model,

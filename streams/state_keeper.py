@@ -10,6 +10,7 @@ from features.store import StateStore
 from streams.history import Bounds
 from streams.partition import stored_state
 from streams.time_machine import Snapshots
+from streams.topic_identity import claim
 
 if TYPE_CHECKING:
     from streams.snapshotter import Snapshotter
@@ -20,11 +21,13 @@ _log = logging.getLogger("assay.state")
 class DiskStates:
     """A `StateKeeper`: one RocksDB per partition in `directory`.
 
-    A local state that is damaged, or older than the log reaches back, is moved aside, never deleted.
+    A local state that is damaged, or older than the log reaches back, is moved aside, never deleted. One of another
+    topic is refused and left where it is.
 
     Args:
         directory: of all states.
         topic: of the events, part of the names.
+        topic_id: the id of that topic, see `streams/topic_identity.py`.
         snapshots: states to fall back on; None if there is no store.
         snapshotter: takes new ones; None if there is no store.
     """
@@ -33,11 +36,13 @@ class DiskStates:
         self,
         directory: Path,
         topic: str,
+        topic_id: str,
         snapshots: Snapshots | None = None,
         snapshotter: "Snapshotter | None" = None,
     ) -> None:
         self._directory = directory
         self._topic = topic
+        self._topic_id = topic_id
         self._snapshots = snapshots
         self._snapshotter = snapshotter
 
@@ -54,15 +59,15 @@ class DiskStates:
         directory = self.directory_of(partition)
         if not directory.exists():
             self._restore(partition, committed, directory)
-            return RocksStore(directory)
+            return self._opened(partition, directory)
         try:
-            store = RocksStore(directory)
+            store = self._opened(partition, directory)
             stored = stored_state(store, partition)
         except DamagedStateError as error:
             _log.error("partition %d: %s", partition, error)
             self._move_aside(directory, "damaged")
             self._restore(partition, committed, directory)
-            return RocksStore(directory)
+            return self._opened(partition, directory)
         offset = 0 if stored is None else stored.next_offset
         if offset >= bounds.low or committed is None or self._snapshots is None:
             return store
@@ -78,7 +83,7 @@ class DiskStates:
         store.close()
         self._move_aside(directory, f"before-{offset}")
         newer.rename(directory)
-        return RocksStore(directory)
+        return self._opened(partition, directory)
 
     def checkpointed(self, partition: int, state: StateStore) -> None:
         """See `StateKeeper`."""
@@ -89,6 +94,23 @@ class DiskStates:
         """See `StateKeeper`."""
         if self._snapshotter is not None:
             self._snapshotter.close()
+
+    def _opened(self, partition: int, directory: Path) -> RocksStore:
+        """Open a state of this topic, or one that is empty and becomes so."""
+        store = RocksStore(directory)
+        try:
+            claim(
+                store,
+                partition,
+                self._topic_id,
+                state=self.describe(partition),
+                do="check kafka.bootstrap. If the topic was made anew, move that directory away, or replace it: "
+                f"`assay state restore --partition {partition} --replace`",
+            )
+        except AssayError:
+            store.close()
+            raise
+        return store
 
     def _restore(self, partition: int, committed: int | None, directory: Path) -> int:
         """Restore the newest snapshot that is not ahead of what the group has committed; -1 if there is none."""

@@ -64,19 +64,34 @@ def place_option(text: str | None, option: str) -> "Place | None":
 
 @contextmanager
 def looking_back(
-    config_path: Path | None, bootstrap: str | None = None, snapshots: str | None = None, archive: str | None = None
+    config_path: Path | None,
+    bootstrap: str | None = None,
+    snapshots: str | None = None,
+    archive: str | None = None,
+    *,
+    topic_id: str | None = None,
 ) -> Iterator[LookingBack]:
     """Open what is needed; connections are closed at the end of the block.
+
+    Only snapshots of the topic that is read are used. An archive does not say of which topic it is.
+
+    Args:
+        config_path: file with settings.
+        bootstrap: instead of the setting.
+        snapshots: URL, instead of the setting.
+        archive: URL of the archive to read instead of the topic.
+        topic_id: of the log; None asks Kafka, and stands for `NOT_A_TOPIC` with an archive.
 
     Raises:
         AssayError: a setting is wrong, or a model cannot be opened.
     """
     from streams.archive_history import ArchiveHistory
     from streams.commands.models import open_models
-    from streams.kafka_clients import connection
+    from streams.kafka_clients import ask_topic_id, connection
     from streams.signature import trust
     from streams.snapshots import SnapshotStore
     from streams.time_machine import TimeMachine
+    from streams.topic_identity import NOT_A_TOPIC
     from streams.topic_reader import TopicHistory, TopicReader
 
     config = load_config(config_path, overrides={"kafka.bootstrap": bootstrap, "snapshots.url": snapshots})
@@ -95,11 +110,15 @@ def looking_back(
         else:
             reader = open_reader()
             history = TopicHistory(reader, topic)
+        store = None
+        if url:
+            if topic_id is None:
+                topic_id = NOT_A_TOPIC if archive else ask_topic_id(config, topic)
+            feature_set = first_model.feature_set.hash
+            store = SnapshotStore(url, topic, topic_id, first_model=first_model.id, feature_set=feature_set)
         machine = TimeMachine(
             history,
-            SnapshotStore(url, topic, first_model=first_model.id, feature_set=first_model.feature_set.hash)
-            if url
-            else None,
+            store,
             first_model,
             open_model,
             trust(config.secret("security.internal_key"), config.flag("security.trust_internal")),

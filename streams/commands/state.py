@@ -32,6 +32,10 @@ PartitionsOption = Annotated[
     list[int] | None, typer.Option("--partition", min=0, help="Only this partition; may be given again.")
 ]
 PartitionOption = Annotated[int, typer.Option("--partition", min=0, help="Which partition.")]
+TopicIdOption = Annotated[
+    str | None,
+    typer.Option("--topic-id", help="Of the topic with this id; empty: of no topic.  [default: Kafka is asked]"),
+]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace", help="Move the state that is there aside, to <name>.before-<offset>.")
 ]
@@ -48,7 +52,8 @@ def info(
 ) -> None:
     """Show where each partition's state stands, and its snapshots. Works while a worker runs.
 
-    The number of accounts is RocksDB's estimate. Exit code 1 if a state cannot be opened.
+    The number of accounts is RocksDB's estimate. Kafka is not asked: what is of another topic of that name is told by
+    its topic id. Exit code 1 if a state cannot be opened.
     """
     from streams.state_directory import directory_of, local_partitions
 
@@ -65,8 +70,13 @@ def info(
             except AssayError as error:
                 row["damage"], damaged = str(error), True
         row["snapshots"] = [
-            {"next_offset": one.next_offset, "bytes": one.total_bytes, "taken_ms": one.taken_ms}
-            for one in (store.manifests(number) if store else ())
+            {
+                "next_offset": one.next_offset,
+                "topic_id": one.topic_id,
+                "bytes": one.total_bytes,
+                "taken_ms": one.taken_ms,
+            }
+            for one in (store.manifests_of_all(number) if store else ())
         ]
         _print(row, _info_line(row), as_json)
     if damaged:
@@ -92,6 +102,7 @@ def verify(
     from streams.commands.progress import amount_progress
     from streams.state_check import Checked, check
     from streams.state_directory import directory_of, local_partitions
+    from streams.topic_identity import log_text
 
     config = _settings(config_path, state, snapshots)
     states, topic = _states(config), _topic(config)
@@ -114,10 +125,12 @@ def verify(
     if all_snapshots:
         store = _required(config)
         for number in _chosen(partition, store.partitions()):
-            for offset, damages in store.check(number):
-                row = {"partition": number, "snapshot": {"next_offset": offset, "damages": damages}}
-                _print(row, _lines(number, f"snapshot at {offset}", damages), as_json)
-                is_whole &= not damages
+            for topic_id in store.topic_ids(number):
+                for offset, damages in store.of(topic_id).check(number):
+                    found = {"next_offset": offset, "topic_id": topic_id, "damages": damages}
+                    what = f"snapshot at {offset} ({log_text(topic_id)})"
+                    _print({"partition": number, "snapshot": found}, _lines(number, what, damages), as_json)
+                    is_whole &= not damages
     if not is_whole:
         raise typer.Exit(1)
 
@@ -165,26 +178,33 @@ def restore(
         int, typer.Option("--at-most", min=0, help="No newer than this offset.", show_default="the newest")
     ] = _NEWEST,
     replace: ReplaceOption = False,
+    topic_id: TopicIdOption = None,
     state: StateOption = None,
     snapshots: SnapshotsOption = None,
+    bootstrap: BootstrapOption = None,
     config_path: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a partition's state back from the newest whole snapshot. Nothing is deleted."""
+    """Bring a partition's state back from the newest whole snapshot. Nothing is deleted.
+
+    Kafka is asked which topic is there now: a snapshot of a former one of that name is never taken.
+    """
     from streams.commands.progress import amount_progress
+    from streams.kafka_clients import ask_topic_id
     from streams.state_directory import check_free, directory_of, fresh_beside, put_in_place
 
-    config = _settings(config_path, state, snapshots)
+    config = _settings(config_path, state, snapshots, bootstrap)
     store = _required(config)
     directory = directory_of(_states(config), _topic(config), partition)
     check_free(directory, replace=replace)
+    store = store.of(ask_topic_id(config, _topic(config)) if topic_id is None else topic_id)
     with fresh_beside(directory) as fresh, amount_progress("restoring") as progress:
         offset = store.restore(partition, at_most, fresh, progress=progress)
         if offset is None:
             upper = "" if at_most == _NEWEST else f" up to offset {at_most}"
             raise AssayError(
-                f"partition {partition}: {store.url} has no snapshot{upper} for this version's feature set; see "
-                "`assay state info`, or rebuild the state from the log: `assay state rebuild`"
+                f"partition {partition}: {store.url} has no snapshot{upper} of this topic for this version's feature "
+                "set; see `assay state info`, or rebuild the state from the log: `assay state rebuild`"
             )
         aside = put_in_place(fresh, directory, offset)
     _print_new(partition, "restored", offset, directory, aside, as_json)
@@ -203,29 +223,38 @@ def rebuild(
 ) -> None:
     """Make a partition's state anew: fold the log up to what the workers' group has committed. Nothing is deleted.
 
-    Starts from the newest snapshot if there is one, else at the beginning of the log.
+    Starts from the newest snapshot if there is one, else at the beginning of the log. An archive is taken to be one of
+    the topic that is there now.
     """
     from streams.commands.looking_back import looking_back
     from streams.commands.progress import amount_progress
+    from streams.kafka_clients import ask_topic_id
     from streams.rebuild import committed_offset
     from streams.rebuild import rebuild as rebuild_state
     from streams.state_directory import check_free, directory_of, fresh_beside, put_in_place
 
-    config = _settings(config_path, state, snapshots)
+    config = _settings(config_path, state, snapshots, bootstrap)
     directory = directory_of(_states(config), _topic(config), partition)
     check_free(directory, replace=replace)
-    with looking_back(config_path, bootstrap, snapshots, archive) as back:
-        end = committed_offset(back.config, _topic(config), partition)
+    topic_id = ask_topic_id(config, _topic(config))
+    with looking_back(config_path, bootstrap, snapshots, archive, topic_id=topic_id) as back:
+        end = committed_offset(config, _topic(config), partition)
         with fresh_beside(directory) as fresh, amount_progress("rebuilding") as progress:
-            offset = rebuild_state(back.machine, partition, end, fresh, progress)
+            offset = rebuild_state(back.machine, partition, end, fresh, topic_id, progress)
             aside = put_in_place(fresh, directory, offset)
     _print_new(partition, "rebuilt", offset, directory, aside, as_json)
 
 
-def _settings(config_path: Path | None, state: Path | None, snapshots: str | None) -> Config:
+def _settings(
+    config_path: Path | None, state: Path | None, snapshots: str | None, bootstrap: str | None = None
+) -> Config:
     return load_config(
         config_path,
-        overrides={"state.directory": None if state is None else str(state), "snapshots.url": snapshots},
+        overrides={
+            "kafka.bootstrap": bootstrap,
+            "state.directory": None if state is None else str(state),
+            "snapshots.url": snapshots,
+        },
     )
 
 
@@ -269,12 +298,14 @@ def _described(directory: Path, number: int) -> dict[str, Any]:
     from features.rocks_store import RocksStore
     from streams.partition import stored_state
     from streams.state_directory import bytes_in
+    from streams.topic_identity import topic_id_of
 
     with _opened(RocksStore(directory, read_only=True)) as opened:
         stands = stored_state(opened, number)
         return {
             "directory": str(directory),
             "next_offset": stands.next_offset if stands else None,
+            "topic_id": topic_id_of(opened),
             "model": stands.model if stands else None,
             "first_model": stands.first_model if stands else None,
             "feature_set": stands.feature_set if stands else None,
@@ -285,7 +316,7 @@ def _described(directory: Path, number: int) -> dict[str, Any]:
 
 
 def _info_line(row: dict[str, Any]) -> str:
-    number, found, kept = row["partition"], row["state"], row["snapshots"]
+    number, found = row["partition"], row["state"]
     if row["damage"]:
         text = row["damage"]
     elif found is None:
@@ -298,8 +329,24 @@ def _info_line(row: dict[str, Any]) -> str:
             f"{', degraded' if found['degraded'] else ''}, about {found['accounts_estimated']} accounts, "
             f"{_size(found['bytes'])}"
         )
-    newest = f", the newest at {kept[0]['next_offset']}" if kept else ""
-    return f"partition {number}: {text}; {len(kept)} snapshots{newest}"
+    return f"partition {number}: {text}; {_snapshots_text(row['snapshots'], found['topic_id'] if found else None)}"
+
+
+def _snapshots_text(snapshots: Sequence[dict[str, Any]], own: str | None) -> str:
+    """Snapshots by topic, those of the state's `own` first; None: there is no state here to say which is its own."""
+    from streams.topic_identity import log_text
+
+    parts = [] if own is None and snapshots else [_count_text([one for one in snapshots if one["topic_id"] == own])]
+    for topic_id in sorted({one["topic_id"] for one in snapshots} - {own}):
+        other = "" if own is None else "of another log: "
+        kept = [one for one in snapshots if one["topic_id"] == topic_id]
+        parts.append(f"{_count_text(kept)} ({other}{log_text(topic_id)})")
+    return "; ".join(parts)
+
+
+def _count_text(snapshots: Sequence[dict[str, Any]]) -> str:
+    newest = f", the newest at {snapshots[0]['next_offset']}" if snapshots else ""
+    return f"{len(snapshots)} snapshots{newest}"
 
 
 def _lines(number: int, what: str, damages: Sequence[str]) -> str:

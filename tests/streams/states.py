@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from features.rocks_store import RocksStore
+from features.store import StateStore
 from streams.log import Output
 from streams.partition import Partition
 from streams.signature import everybody
@@ -31,7 +32,7 @@ def content_of(directory: Path) -> Content:
         store.close()
 
 
-def open_partition(store: RocksStore) -> Partition:
+def open_partition(store: StateStore) -> Partition:
     """The partition that a worker would make of a store."""
     return Partition(NUMBER, store, small_model(), open_small)
 

@@ -11,6 +11,7 @@ import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from msgspec.structs import replace
 
 from features.errors import AssayError
 from features.rocks_store import RocksStore
@@ -18,6 +19,7 @@ from streams import file_hashes
 from streams.remote_files import RemoteFiles
 from streams.snapshot_manifest import UnreadableManifestError, decoded, encoded
 from streams.snapshots import SnapshotStore
+from streams.topic_identity import topic_id_value
 from tests.streams.small_model import small_model
 from tests.streams.states import LOG, NUMBER, checkpoints, content_of, fold, open_partition, published
 
@@ -51,14 +53,19 @@ def save_all(directory: Path, taken: dict[int, Path]) -> None:
         store.save(NUMBER, path)
 
 
+def files_path(directory: Path) -> Path:
+    """Where the files of snapshots lie; these states were made from no topic of Kafka."""
+    return directory / f"{TOPIC}-{NUMBER}" / "no-topic" / "files"
+
+
 def files_in(directory: Path) -> dict[str, tuple[int, int]]:
     """Files of a store with inode and time: what was written again shows."""
-    found = (path for path in (directory / f"{TOPIC}-{NUMBER}" / "files").iterdir())
+    found = (path for path in files_path(directory).iterdir())
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
 
 
 def manifest_path(directory: Path, offset: int) -> Path:
-    return directory / f"{TOPIC}-{NUMBER}" / "manifests" / f"{offset:020d}.json"
+    return files_path(directory).with_name("manifests") / f"{offset:020d}.json"
 
 
 class ObjectStore(MemoryFileSystem):
@@ -210,7 +217,7 @@ def test_whatever_is_damaged_gives_an_older_state_or_none_but_never_a_wrong_one(
     kinds = set()
     for number, file in enumerate(names_of[900].values()):
         directory = Path(shutil.copytree(three, tmp_path / f"store-{number}"))
-        path = directory / f"{TOPIC}-{NUMBER}" / "files" / file.sha256
+        path = files_path(directory) / file.sha256
         if damage in (cut, empty) and not path.stat().st_size:
             continue
         damage(path)
@@ -263,15 +270,15 @@ def test_a_manifest_in_the_wrong_place_is_not_believed(damageable: Path, tmp_pat
 
 
 def test_a_manifest_of_a_later_version_says_so(three: Path) -> None:
-    content = manifest_path(three, 900).read_bytes().replace(b'"schema": 1', b'"schema": 2')
-    with pytest.raises(UnreadableManifestError, match="schema 1, got 2"):
+    content = manifest_path(three, 900).read_bytes().replace(b'"schema": 2', b'"schema": 3')
+    with pytest.raises(UnreadableManifestError, match="schema 2, got 3"):
         decoded(content, "here")
 
 
 def test_a_damaged_file_heals_when_it_is_deleted(damageable: Path, taken: dict[int, Path], tmp_path: Path) -> None:
     store = SnapshotStore(str(damageable), TOPIC)
     largest = max(store.manifests(NUMBER)[0].files, key=lambda file: file.bytes)
-    (damageable / f"{TOPIC}-{NUMBER}" / "files" / largest.sha256).unlink()
+    (files_path(damageable) / largest.sha256).unlink()
     store.save(NUMBER, taken[900])
     assert store.restore(NUMBER, NEWEST, tmp_path / "restored") == 900
 
@@ -399,7 +406,7 @@ def test_the_newest_stay_and_what_only_the_others_named_goes(damageable: Path, t
     assert store.retain(NUMBER, 2) == 1
     assert files_in(damageable).keys() == there, "younger than an hour: they may belong to one on its way"
     age(damageable, hours=2, but=manifest_path(damageable, 900))
-    files = damageable / f"{TOPIC}-{NUMBER}" / "files"
+    files = files_path(damageable)
     young, old, foreign = "0" * 32 + ".part", "1" * 32 + ".part", "read me"
     for name in (young, old, foreign):
         (files / name).touch()
@@ -507,3 +514,65 @@ def test_trouble_outside_is_not_taken_for_damage(three: Path, tmp_path: Path, mo
 
 def _denied(*_: object, **__: object) -> None:
     raise PermissionError(13, "denied")
+
+
+# A topic that was deleted and made anew
+
+IDS = ("8k-athHsTQuB79KXk46wbw", "KfhwaOnVuB5rpcfDbsvs6A")
+
+
+@pytest.fixture
+def of_two_topics(taken: dict[int, Path], tmp_path: Path) -> dict[str, SnapshotStore]:
+    """Snapshots at 300, 600 and 900 of a former topic, at 300 and 600 of the one that is there now; by topic id."""
+    now, former = IDS
+    for topic_id, ends in ((former, ENDS), (now, ENDS[:2])):
+        for end in ends:
+            path = Path(shutil.copytree(taken[end], tmp_path / f"{topic_id}-{end}"))
+            state = RocksStore(path)
+            state.write([("of", topic_id.encode())], topic_id_value(topic_id))
+            state.close()
+            SnapshotStore(str(tmp_path / "store"), TOPIC).save(NUMBER, path)
+    return {topic_id: SnapshotStore(str(tmp_path / "store"), TOPIC, topic_id) for topic_id in IDS}
+
+
+def test_snapshots_of_a_former_topic_are_not_those_of_the_new_one(
+    of_two_topics: dict[str, SnapshotStore], tmp_path: Path
+) -> None:
+    for topic_id, expected in zip(IDS, (600, 900), strict=True):
+        store = of_two_topics[topic_id]
+        assert store.restore(NUMBER, NEWEST, tmp_path / f"newest-{topic_id}") == expected
+        assert store.restore(NUMBER, 599, tmp_path / f"older-{topic_id}") == 300
+        for name in ("newest", "older"):
+            assert content_of(tmp_path / f"{name}-{topic_id}").accounts["of"] == topic_id.encode()
+        assert {manifest.topic_id for manifest in store.manifests(NUMBER)} == {topic_id}
+        assert sorted(store.topic_ids(NUMBER)) == sorted(IDS)
+        assert store.partitions() == [NUMBER]
+        assert [manifest.next_offset for manifest in store.manifests_of_all(NUMBER)] == [600, 300, 900, 600, 300]
+    unknown = SnapshotStore(str(tmp_path / "store"), TOPIC)  # as whoever reads an archive
+    assert unknown.restore(NUMBER, NEWEST, tmp_path / "none") is None
+    assert unknown.manifests(NUMBER) == []
+
+
+def test_neither_is_counted_or_deleted_for_the_other(of_two_topics: dict[str, SnapshotStore], tmp_path: Path) -> None:
+    now, former = (of_two_topics[topic_id] for topic_id in IDS)
+    age(tmp_path / "store", hours=2)
+    assert now.retain(NUMBER, 2) == 0
+    assert list(now.check(NUMBER)) == [(600, []), (300, [])]
+    assert now.retain(NUMBER, 1) == 1
+    assert list(now.check(NUMBER)) == [(600, [])]
+    assert list(former.check(NUMBER)) == [(900, []), (600, []), (300, [])]
+
+
+def test_a_manifest_of_another_topic_is_not_believed(of_two_topics: dict[str, SnapshotStore], tmp_path: Path) -> None:
+    folders = [tmp_path / "store" / f"{TOPIC}-{NUMBER}" / topic_id for topic_id in IDS]
+    shutil.copytree(folders[1], folders[0], dirs_exist_ok=True)
+    with pytest.raises(AssayError, match="none of them is whole"):
+        of_two_topics[IDS[0]].restore(NUMBER, NEWEST, tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("topic_id", ["short", "x" * 23, "../../../../../secret..", "a/b" + "x" * 19])
+def test_what_is_no_id_is_not_taken_for_one(three: Path, topic_id: str) -> None:
+    """It names a folder."""
+    manifest = SnapshotStore(str(three), TOPIC).manifests(NUMBER)[0]
+    with pytest.raises(UnreadableManifestError):
+        decoded(encoded(replace(manifest, topic_id=topic_id)), "here")

@@ -12,6 +12,7 @@ import pytest
 from features.packing import hash_text, unpack
 from features.rocks_store import RocksStore
 from streams.broker import RunningBroker
+from streams.topic_identity import topic_id_value
 from tests.streams.command_line import Finished, assay, fails_with
 from tests.streams.logs import keyed, mixed_log
 from tests.streams.small_model import small_model
@@ -53,6 +54,11 @@ def state(states: Path, command: str, *arguments: object) -> Finished:
     return assay("state", command, *options, *arguments)
 
 
+def restore(states: Path, *arguments: object) -> Finished:
+    """`assay state restore`; these states were made from no topic of Kafka."""
+    return state(states, "restore", "--partition", NUMBER, "--topic-id", "", *arguments)
+
+
 def rows(finished: Finished) -> list[dict[str, Any]]:
     assert finished.code in (0, 1), finished
     return [orjson.loads(line) for line in finished.output.splitlines()]
@@ -82,6 +88,7 @@ def test_info_tells_where_states_and_snapshots_stand_while_a_worker_runs(states:
     assert found["bytes"] > 1_000
     assert [one["next_offset"] for one in row["snapshots"]] == [400]
     assert row["snapshots"][0]["taken_ms"] > 0
+    assert (found["topic_id"], row["snapshots"][0]["topic_id"]) == ("", "")
     assert f"partition {NUMBER}: at 500" in line
     assert "1 snapshots, the newest at 400" in line
 
@@ -97,6 +104,45 @@ def test_info_shows_partitions_that_are_only_in_the_store_and_those_that_cannot_
     assert (damaged["partition"], damaged["state"]) == (5, None)
     assert "damaged" in damaged["damage"]
     assert b"no state here; 1 snapshots" in state(states, "info").output
+
+
+def test_what_is_of_another_topic_of_that_name_is_told_by_its_id(states: Path, tmp_path: Path) -> None:
+    """Three at 400 in one store: of two topics and of none; the state here is that of the second."""
+    one, other = "8k-athHsTQuB79KXk46wbw", "KfhwaOnVuB5rpcfDbsvs6A"
+    assert state(states, "snapshot").code == 0
+    for topic_id in (one, other):
+        with held(states) as store:
+            store.write([], topic_id_value(topic_id))
+        assert state(states, "snapshot").code == 0
+    (row,) = rows(state(states, "info", "--json"))
+    assert row["state"]["topic_id"] == other
+    assert sorted((found["topic_id"], found["next_offset"]) for found in row["snapshots"]) == [
+        ("", 400),
+        (one, 400),
+        (other, 400),
+    ]
+    assert (
+        state(states, "info")
+        .output.decode()
+        .endswith(
+            "; 1 snapshots, the newest at 400"
+            "; 1 snapshots, the newest at 400 (of another log: no topic of Kafka)"
+            f"; 1 snapshots, the newest at 400 (of another log: topic id {one})\n"
+        )
+    )
+    verified = state(states, "verify", "--all-snapshots")
+    assert verified.code == 0
+    for words in (f"(topic id {one})", f"(topic id {other})", "(no topic of Kafka)"):
+        assert verified.output.decode().count(f"snapshot at 400 {words}: whole") == 1
+    elsewhere = ("--state", tmp_path / "new", "--snapshots", tmp_path / "store", "--partition", NUMBER)
+    refused = assay("state", "restore", "--topic-id", "x" * 22, *elsewhere)
+    assert (refused.code, refused.output) == (1, b"")
+    passed_over, told = refused.errors.splitlines()
+    assert f"topic id {one}, topic id {other}, no topic of Kafka); they are passed over" in passed_over
+    assert "no snapshot of this topic" in told
+    assert not (tmp_path / "new" / NAME).exists()
+    assert assay("state", "restore", "--topic-id", one, *elsewhere).code == 0
+    assert content_of(tmp_path / "new" / NAME).values["topic_id"] == one.encode()
 
 
 def test_nothing_anywhere_is_nothing_to_show(tmp_path: Path) -> None:
@@ -154,7 +200,7 @@ def test_verify_reads_every_snapshot(states: Path) -> None:
     finished = state(states, "verify", "--all-snapshots", "--json")
     assert finished.code == 0
     assert [row["snapshot"]["next_offset"] for row in rows(finished)[1:]] == [500, 450]
-    (states.parent / "store" / NAME / "manifests" / f"{450:020d}.json").write_bytes(b"{")
+    (states.parent / "store" / NAME / "no-topic" / "manifests" / f"{450:020d}.json").write_bytes(b"{")
     finished = state(states, "verify", "--all-snapshots")
     assert finished.code == 1
     damaged = [line for line in finished.output.decode().splitlines() if "DAMAGED" in line]
@@ -178,16 +224,16 @@ def test_restore_brings_back_what_was_stored_and_deletes_nothing(states: Path) -
     assert (row["partition"], row["next_offset"]) == (NUMBER, 400)
     advance(states, 500)
     newer = content_of(states / NAME)
-    fails_with(state(states, "restore", "--partition", NUMBER), "--replace")
+    fails_with(restore(states), "--replace")
     with held(states):
-        fails_with(state(states, "restore", "--partition", NUMBER, "--replace"), "in use")
-    fails_with(state(states, "restore", "--partition", NUMBER, "--replace", "--at-most", 399), "no snapshot up to")
+        fails_with(restore(states, "--replace"), "in use")
+    fails_with(restore(states, "--replace", "--at-most", 399), "no snapshot up to")
     assert content_of(states / NAME) == newer
-    (row,) = rows(state(states, "restore", "--partition", NUMBER, "--replace", "--json"))
+    (row,) = rows(restore(states, "--replace", "--json"))
     assert row["next_offset"] == 400
     assert content_of(states / NAME) == before
     assert content_of(states / f"{NAME}.before-400") == newer
-    finished = state(states, "restore", "--partition", NUMBER, "--replace")
+    finished = restore(states, "--replace")
     assert f"{NAME}.before-400.2" in finished.output.decode()
     assert sorted(path.name for path in states.iterdir()) == [NAME, f"{NAME}.before-400", f"{NAME}.before-400.2"]
 
@@ -196,15 +242,16 @@ def test_restore_takes_the_place_of_a_damaged_state(states: Path) -> None:
     before = content_of(states / NAME)
     assert state(states, "snapshot").code == 0
     (states / NAME / "CURRENT").write_bytes(b"")
-    assert state(states, "restore", "--partition", NUMBER, "--replace").code == 0
+    assert restore(states, "--replace").code == 0
     assert content_of(states / NAME) == before
 
 
 def test_restore_onto_an_empty_machine(states: Path, tmp_path: Path) -> None:
     assert state(states, "snapshot").code == 0
     store = ("--snapshots", tmp_path / "store")
-    fails_with(assay("state", "restore", "--state", tmp_path / "new", "--partition", 9, *store), "no snapshot")
-    assert assay("state", "restore", "--state", tmp_path / "new", "--partition", NUMBER, *store).code == 0
+    command = ("state", "restore", "--topic-id", "", "--state", tmp_path / "new", *store)
+    fails_with(assay(*command, "--partition", 9), "no snapshot")
+    assert assay(*command, "--partition", NUMBER).code == 0
     assert content_of(tmp_path / "new" / NAME) == content_of(states / NAME)
 
 
