@@ -22,8 +22,8 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: setup  ## simulate, train, score and show verdicts; no broker, no Docker, no Java
 	$(BIN)/assay demo
 
-test: setup  ## run every test; starts its own real Kafka
-	$(BIN)/python -m pytest
+test: setup  ## run every test, in two processes; starts its own real Kafka
+	$(BIN)/python -m pytest -n 2
 
 check: setup  ## style, types, import direction, commands in the README
 	$(BIN)/ruff check .

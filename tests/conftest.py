@@ -1,15 +1,23 @@
 """One real Kafka for all tests that ask for it; where none can be had they do not run, and the summary says so."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
+from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from hypothesis import settings
 
 from features.errors import AssayError
 from streams import broker as kafka
 from streams.admin import apply_topics, connect
+from tests.side_by_side import FileByFile, place_of
 
 # No deadline: a kernel compiles on its first call, whichever example makes it. CI draws the same examples each time.
 settings.register_profile("assay", deadline=None, derandomize="CI" in os.environ, print_blob=True)
@@ -35,7 +43,18 @@ def topic(broker: kafka.RunningBroker, request: pytest.FixtureRequest) -> str:
     client, _ = connect(broker.client_settings)
     prefix = f"test-{next(_numbers)}."
     apply_topics(client, prefix, getattr(request, "param", 2))
+    _wait_until_answered(client, prefix)
     return prefix
+
+
+def _wait_until_answered(client: AdminClient, prefix: str) -> None:
+    """On a busy machine a broker is told by its controller that it leads a partition after everybody else knows."""
+    topics = {name: topic for name, topic in client.list_topics(timeout=20).topics.items() if name.startswith(prefix)}
+    ends = {TopicPartition(name, number): OffsetSpec.latest() for name in topics for number in topics[name].partitions}
+    deadline_s = time.monotonic() + 60.0
+    while any(answer.exception() for answer in client.list_offsets(ends, request_timeout=20).values()):
+        assert time.monotonic() < deadline_s, f"no leader answers for every partition of {prefix}"
+        time.sleep(0.05)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -44,18 +63,31 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("broker")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before several test processes start: what all of them need is fetched and compiled once."""
+    if session.config.getoption("numprocesses", None):
+        with suppress(AssayError):  # they will find out for themselves, and say who does not run
+            _prepare_broker(session.config)
+        subprocess.run([sys.executable, "-m", "streams.warm_up"], cwd=session.config.rootpath, check=False)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a broker where none can be had."""
+    """Long files first; leave out what needs a broker where none can be had."""
+    items.sort(key=lambda item: place_of(item.nodeid))
     users = [item for item in items if item.get_closest_marker("broker")]
     if not users or config.option.collectonly:
         return
     try:
-        kafka.prepare(lambda what, done, total: None if done else _say(config, f"{what}: {total} jars, once"))
+        _prepare_broker(config)
     except AssayError as error:
         config.stash[NOT_RUN] = [item.nodeid for item in users], str(error)
         config.hook.pytest_deselected(items=users)
         items[:] = [item for item in items if item not in users]
+
+
+def _prepare_broker(config: pytest.Config) -> None:
+    kafka.prepare(lambda what, done, total: None if done else _say(config, f"{what}: {total} jars, once"))
 
 
 def _say(config: pytest.Config, line: str) -> None:
@@ -66,8 +98,26 @@ def _say(config: pytest.Config, line: str) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A session that had to have a broker and had none has failed."""
-    if NOT_RUN in session.config.stash and os.environ.get("ASSAY_REQUIRE_BROKER") == "1":
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    config = session.config
+    if NOT_RUN in config.stash:
+        if hasattr(config, "workeroutput"):  # one of several test processes: the summary is not its own
+            config.workeroutput["not_run"] = config.stash[NOT_RUN]
+        elif os.environ.get("ASSAY_REQUIRE_BROKER") == "1":
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile:
+    """Files as they stand in the order of the session."""
+    config.option.loadscopereorder = False
+    return FileByFile(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what one of several test processes did not run; each says the same."""
+    if "not_run" in getattr(node, "workeroutput", {}):
+        node.config.stash[NOT_RUN] = node.workeroutput["not_run"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -72,7 +72,9 @@ class Campaign:
         while not done():
             self.supervisor.tend()
             if time.monotonic() > deadline_s:
-                said = "\n".join(f"{slot}: {run.said()[-1500:]}" for slot, run in self.supervisor.running.items())
+                for run in self.supervisor.running.values():
+                    run.say_where_it_is()
+                said = "\n".join(f"{slot}: {run.said()[-3000:]}" for slot, run in self.supervisor.running.items())
                 raise AssertionError(f"{what}: not within {PATIENCE_S:g} s\n{said}")
             time.sleep(_POLL_S)
 

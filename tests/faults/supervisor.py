@@ -76,7 +76,7 @@ class Run:
         deadline_s = time.monotonic() + limit_s
         while (code := self.poll()) is None:
             if time.monotonic() > deadline_s:
-                self._say_where_it_hangs()
+                self.say_where_it_is()
                 raise AssertionError(f"it did not end within {limit_s:g} s:\n{self.said()}")
             time.sleep(_POLL_S)
         return code
@@ -103,8 +103,9 @@ class Run:
             return "watchdog"
         return re.sub(r"\S*/\S*|\d+", "#", self.last_line())[:160]
 
-    def _say_where_it_hangs(self) -> None:
-        if self._fork_server is not None:
+    def say_where_it_is(self) -> None:
+        """Let a forked worker that still runs write the stacks of its threads to its log."""
+        if self._fork_server is not None and self.poll() is None:
             length = len(self.said())
             self._send(STACKS)
             deadline_s = time.monotonic() + 5.0
