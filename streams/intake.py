@@ -1,10 +1,8 @@
 """From the bytes of a batch to decoded events, and from events to columns."""
 
 import struct
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +51,6 @@ class Decoded:
 
     records: Sequence[LogRecord]
     events: list[Event | InvalidRecord]
-
-    def since(self, offset: int) -> "Decoded":
-        """Its records from `offset` on."""
-        first = bisect_left(self.records, offset, key=attrgetter("offset"))
-        return Decoded(self.records[first:], self.events[first:]) if first else self
 
     def account_ids(self) -> list[str]:
         """Accounts that folding this batch touches; with repetitions."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +52,7 @@ def kafka_worker(
     )
     snapshots, snapshotter = _snapshots(config, targets.source, topic_id, first_model)
     states = DiskStates(Path(config.text("state.directory")), targets.source, topic_id, snapshots, snapshotter)
-    background = ThreadPoolExecutor(1, "refolding")
-    worker = Worker(config, first_model, open_model, log, publisher, states, background, time.monotonic)
+    worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic)
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)
     server: HttpServer | None = None
@@ -66,7 +64,6 @@ def kafka_worker(
     finally:
         if server is not None:
             server.stop()
-        background.shutdown()
         watchdog.stop()
 
 

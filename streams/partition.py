@@ -6,8 +6,7 @@ published and committed first, `checkpoint` comes after, so that the stored offs
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -89,9 +88,6 @@ class Partition:
         keep_features: keep the features of judged events in the output.
         careful_until: offset up to which a record that cannot be folded is set aside, at some cost; beyond it raises.
 
-    Attributes:
-        is_full: after the last fold, hot accounts took more memory than allowed: time for a checkpoint.
-
     Raises:
         AssayError: the stored state is of another version, feature set or first model.
     """
@@ -113,7 +109,6 @@ class Partition:
         self._first_model = first_model
         self.hot_bytes = hot_bytes
         self.engine = Engine(number, first_model, keep_features=keep_features)
-        self.is_full = False
         self.restored = False
         stored = stored_state(store, number)
         if stored is not None:
@@ -123,6 +118,11 @@ class Partition:
     def next_offset(self) -> int:
         """Offset from which the log goes on."""
         return self.engine.next_offset
+
+    @property
+    def is_full(self) -> bool:
+        """Whether hot accounts take more memory than allowed: time for a checkpoint."""
+        return self.engine.accounts.used_bytes > self.hot_bytes
 
     def fold(self, records: Sequence[LogRecord], trusted: Trust, *, publishing: bool = True) -> Output:
         """Decode and fold records; those below `next_offset` were folded before and are passed over.
@@ -136,34 +136,18 @@ class Partition:
         """
         if records and records[0].offset < self.next_offset:
             records = [record for record in records if record.offset >= self.next_offset]
-        if records and records[0].offset < self.careful_until:
-            decode = partial(self._decode_and_bring_in, trusted=trusted)
-            with self._to_blame(records):
-                return fold_carefully(self.engine, records, decode, self._fold, publishing)
-        return self.fold_decoded(self.decode(records, trusted), publishing=publishing)
-
-    def decode(self, records: Sequence[LogRecord], trusted: Trust) -> Decoded:
-        """The first half of `fold`: looks at no state, so another batch may be folded meanwhile.
-
-        Raises:
-            UnprocessableError: see `fold`.
-        """
-        with self._to_blame(records):
-            return decode_batch(records, trusted)
-
-    def fold_decoded(self, batch: Decoded, *, publishing: bool = True) -> Output:
-        """The second half of `fold`, where nothing is set aside with care.
-
-        Raises:
-            AssayError: the store or a model cannot be read.
-            UnprocessableError: see `fold`.
-        """
-        batch = batch.since(self.next_offset)
-        if not batch.records:
+        if not records:
             return Output(publishing=publishing)
-        with self._to_blame(batch.records):
-            self._bring_in(batch)
-            return self._fold(batch, publishing)
+        careful = records[0].offset < self.careful_until
+        decode = partial(self._decode, trusted=trusted)
+        try:
+            if careful:
+                return fold_carefully(self.engine, records, decode, self._fold, publishing)
+            return self._fold(decode(records), publishing)
+        except TROUBLE_OUTSIDE:
+            raise
+        except Exception as error:
+            raise UnprocessableError(self.engine.partition, records[-1].offset + 1) from error
 
     def checkpoint(self, values: Mapping[str, bytes] | None = None) -> None:
         """Store everything that changed, with the offset, in one write; then let go of cold accounts.
@@ -184,7 +168,6 @@ class Partition:
         self._store.write(engine.accounts.dirty(), {**own, **(values or {})})
         engine.accounts.mark_clean()
         engine.accounts.evict(self.hot_bytes)
-        self.is_full = engine.accounts.used_bytes > self.hot_bytes
 
     def account(self, account_id: str) -> bytes | None:
         """An account as it stands now, packed (`features/packing.py`); None if it has no past."""
@@ -226,31 +209,16 @@ class Partition:
 
     def _fold(self, batch: Decoded, publishing: bool) -> Output:
         models = {name: self._opened(name) for name in batch.model_references()}
-        output = self.engine.fold(batch, models, publishing=publishing)
-        self.is_full = self.engine.accounts.used_bytes > self.hot_bytes
-        return output
+        return self.engine.fold(batch, models, publishing=publishing)
 
-    def _decode_and_bring_in(self, records: Sequence[LogRecord], trusted: Trust) -> Decoded:
+    def _decode(self, records: Sequence[LogRecord], trusted: Trust) -> Decoded:
+        """Decode, and bring in the accounts."""
         batch = decode_batch(records, trusted)
-        self._bring_in(batch)
-        return batch
-
-    def _bring_in(self, batch: Decoded) -> None:
-        """Read the accounts of a batch that are not in memory."""
         accounts = self.engine.accounts
         missing = accounts.missing(batch.account_ids())
         for key, packed in zip(missing, self._store.get_accounts(missing), strict=True):
             accounts.load(key, packed)
-
-    @contextmanager
-    def _to_blame(self, records: Sequence[LogRecord]) -> Iterator[None]:
-        """What nothing outside is to blame for is the fault of one of these records."""
-        try:
-            yield
-        except TROUBLE_OUTSIDE:
-            raise
-        except Exception as error:
-            raise UnprocessableError(self.engine.partition, records[-1].offset + 1) from error
+        return batch
 
     def _opened(self, model_id: str) -> ModelInForce | None:
         in_force = self.engine.model

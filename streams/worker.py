@@ -8,18 +8,16 @@ One turn of the loop, in this order, which is what makes a crash harmless:
 4. now and then, checkpoint: accounts, detector and offset of each partition in one write, never ahead of step 3.
 
 After a crash a partition opens at its stored offset S, the group says what was committed, C >= S. Records from S to C
-are folded again with publishing off, by the same loop, one batch behind the reading (`streams/refolding.py`); then it
-goes on.
+are folded again with publishing off, by the same loop; then it goes on.
 
-The log, the publisher, the state, the clock and the thread for that are given (`streams/kafka_worker.py` gives real
-ones), so that the tests can run the same loop in a world where anything may fail at any moment.
+The log, the publisher, the state and the clock are given (`streams/kafka_worker.py` gives real ones), so that the tests
+can run the same loop in a world where anything may fail at any moment.
 """
 
 import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from typing import NamedTuple, Protocol
 
 from features.errors import AssayError
@@ -35,7 +33,6 @@ from streams.model_in_force import ModelInForce
 from streams.outbound import messages_of, targets_of
 from streams.partition import OpenModel, Partition
 from streams.publisher import AbortedError, Message, Publisher
-from streams.refolding import Refolding
 from streams.signature import trust
 from streams.starting_point import starting_point
 
@@ -87,7 +84,6 @@ class Worker:
         log: events in.
         publisher: verdicts, outcomes and dead letters out.
         states: where partitions' states are.
-        background: one thread, for `streams/refolding.py`.
         clock: seconds, rising.
     """
 
@@ -99,7 +95,6 @@ class Worker:
         log: EventsLog,
         publisher: Publisher,
         states: StateKeeper,
-        background: Executor,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -112,7 +107,6 @@ class Worker:
         self._targets = targets_of(config.text("topics.prefix"))
         self._trusted = trust(config.secret("security.internal_key"), config.flag("security.trust_internal"))
         self._redaction_key = config.secret("security.redaction_key").encode() or None
-        self._refolding = Refolding(background, self._trusted)
         self._bad_share = BadShare(config.number("engine.bad_share"))
         self._owned: dict[int, _Owned] = {}
         self._careful_until: dict[int, int] = {}
@@ -151,9 +145,7 @@ class Worker:
         """One turn of the loop."""
         received = self._log.poll(self._config.whole("engine.batch_events"), _IDLE_POLL_S)
         self._progress_s = self._clock()
-        if not received:
-            self._settle()
-        else:
+        if received:
             try:
                 self._handle(received)
                 self._aborted_in_a_row = 0
@@ -167,7 +159,9 @@ class Worker:
                     ) from None
                 self._recover()
             except UnprocessableError as error:
-                self._read_again_with_care(error)
+                _log.error("%s; reading it again to find the record that is to blame", error)
+                self._careful_until[error.partition] = error.end
+                self._recover()
         now_s = self._clock()
         full = any(owned.partition.is_full for owned in self._owned.values())
         if full or now_s - self._checkpoint_s >= self._config.number("state.checkpoint_seconds"):
@@ -187,10 +181,7 @@ class Worker:
             partition, _, publish_from = self._owned[number]
             known = [record for record in records if record.offset < publish_from]
             if known:
-                self._refolding.fold(partition, known)  # published before: only the state needs it
-            if len(known) == len(records):
-                continue
-            self._refolding.settle()
+                partition.fold(known, self._trusted, publishing=False)  # published before: only the state needs it
             fresh = [record for record in records[len(known) :] if record.offset >= partition.next_offset]
             if fresh:
                 output = partition.fold(fresh, self._trusted)
@@ -215,18 +206,15 @@ class Worker:
 
     def hand_over(self, partitions: Sequence[int]) -> None:
         """See `Member`: whoever comes next finds a state that is as new as what was committed."""
-        half_done = self._refolding.wait()
         for number in partitions:
             owned = self._owned.pop(number, None)
             if owned is not None:
-                if number != half_done:
-                    owned.partition.checkpoint()
+                owned.partition.checkpoint()
                 owned.partition.close()
         self._share_memory()
 
     def lose(self, partitions: Sequence[int]) -> None:
         """See `Member`: drop everything, store nothing."""
-        self._refolding.wait()
         for number in partitions:
             owned = self._owned.pop(number, None)
             if owned is not None:
@@ -264,21 +252,8 @@ class Worker:
         for number, start in self.take_over(numbers).items():
             self._log.seek(number, start)
 
-    def _read_again_with_care(self, error: UnprocessableError) -> None:
-        _log.error("%s; reading it again to find the record that is to blame", error)
-        self._careful_until[error.partition] = error.end
-        self._recover()
-
-    def _settle(self) -> None:
-        """Wait until every batch is folded, or go back where one cannot be."""
-        try:
-            self._refolding.settle()
-        except UnprocessableError as error:
-            self._read_again_with_care(error)
-
     def checkpoint(self) -> None:
         """Store every partition as it is; everything folded so far is committed."""
-        self._settle()
         for number, owned in self._owned.items():
             owned.partition.checkpoint()
             self.metrics.checkpoints.inc()

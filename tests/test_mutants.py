@@ -25,7 +25,6 @@ from streams.log import LogRecord, Output, SetAside
 from streams.outbound import messages_of
 from streams.partition import Partition
 from streams.publisher import AbortedError, Message, Publisher
-from streams.refolding import Refolding
 from streams.starting_point import starting_point
 from streams.worker import Worker
 from tests.memory_group import Group
@@ -209,14 +208,6 @@ def poison_leaves_a_trace(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Engine, "bring_back", lambda _engine, _memory, _keys: None)
 
 
-def nobody_waits_for_the_background(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refolding, "wait", lambda _refolding: None)
-
-
-def fresh_records_overtake_the_background(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refolding, "settle", lambda _refolding: None)
-
-
 MISTAKES: Sequence[Mistake] = (
     offsets_are_committed_before_the_verdicts,
     verdicts_are_published_before_the_offsets,
@@ -236,8 +227,6 @@ MISTAKES: Sequence[Mistake] = (
     offsets_are_committed_when_they_are_read,
     poison_takes_its_batch_along,
     poison_leaves_a_trace,
-    nobody_waits_for_the_background,
-    fresh_records_overtake_the_background,
 )
 
 

@@ -23,7 +23,6 @@ from streams.config import Config, load_config
 from streams.outbound import targets_of
 from streams.publisher import Message, Publisher
 from streams.worker import Worker
-from tests.background import AsLateAsPossible, AtOnce
 from tests.memory_broker import FencedError, MemoryBroker
 from tests.memory_group import StaleMemberError
 from tests.memory_log import (
@@ -218,8 +217,7 @@ class World:
         else:
             publisher = MemoryFlushingPublisher(self._broker, log, process.network)
         config, model, states = self._configs[process.slot], fragile_model(1), DiskStates(process)
-        background = AtOnce() if self._started % 2 else AsLateAsPossible()
-        worker = Worker(config, model, open_fragile, log, publisher, states, background, lambda: self._broker.now_s)
+        worker = Worker(config, model, open_fragile, log, publisher, states, lambda: self._broker.now_s)
         process.worker = worker
         worker.join()
 
