@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as Received
 
 from features.errors import AssayError
+from streams.assignments import Assignments
 from streams.events_log import Member
 from streams.history import Bounds
 from streams.kafka_clients import REPLACED, REPLACED_TEXT, FirstError, advice, ask_committed
@@ -28,13 +29,21 @@ class KafkaLog:
         topic: full name.
         fatal: knows of errors that only the callback is told.
         watchdog: ends the process if a call does not return.
+        assignments: compares what this member owns with what the group says; None: nobody does.
         answer_s: how long to wait for an answer: a little longer than a transaction may last, because the broker does
             not say what is committed while a dead worker's transaction may still change it.
     """
 
     def __init__(
-        self, settings: dict[str, Any], topic: str, fatal: FirstError, watchdog: Watchdog, answer_s: float = 20.0
+        self,
+        settings: dict[str, Any],
+        topic: str,
+        fatal: FirstError,
+        watchdog: Watchdog,
+        assignments: Assignments | None = None,
+        answer_s: float = 20.0,
     ) -> None:
+        self._assignments = assignments
         self._answer_s = answer_s
         self.topic = topic
         self._fatal = fatal
@@ -60,6 +69,8 @@ class KafkaLog:
         if self._failure is not None:
             raise self._failure
         self._fatal.raise_if_any()
+        if self._assignments is not None:
+            self._assignments.check(self._consumer.memberid, self._owned)
         records = []
         for message in received:
             error = message.error()

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streams.admin import connect
+from streams.assignments import Assignments
 from streams.config import Config
 from streams.http_server import HttpServer
-from streams.kafka_clients import FirstError, check_topics, consumer_settings, producer_settings
+from streams.kafka_clients import FirstError, check_topics, connection, consumer_settings, producer_settings
 from streams.kafka_log import KafkaLog
 from streams.model_in_force import ModelInForce
 from streams.outbound import targets_of
@@ -42,7 +44,10 @@ def kafka_worker(
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
     watchdog = Watchdog(transaction_s)
     fatal = FirstError()
-    log = KafkaLog(consumer_settings(config, fatal), targets.source, fatal, watchdog, transaction_s + _ANSWER_S)
+    admin, _ = connect(connection(config))
+    assignments = Assignments(admin, config.text("kafka.group"), targets.source)
+    settings = consumer_settings(config, fatal)
+    log = KafkaLog(settings, targets.source, fatal, watchdog, assignments, transaction_s + _ANSWER_S)
     publisher = make_publisher(
         producer_settings(config, fatal),
         f"{config.text('kafka.group')}-{config.text('kafka.slot')}",

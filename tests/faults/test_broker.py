@@ -2,12 +2,13 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
 from streams import broker as kafka
-from tests.faults.campaign import SHORT, STEP, campaign, under_load
+from tests.faults.campaign import SHORT, STEP, Campaign, campaign, under_load
 from tests.faults.conftest import Fragile
 from tests.faults.fork_server import ForkServer
 from tests.faults.truth import Differences
@@ -21,7 +22,7 @@ def test_a_broker_that_stops_and_one_that_is_killed(
     ) as it:
         for slot in it.supervisor.settings:
             it.supervisor.start(slot)
-        for end in (fragile.broker.kill, fragile.broker.stop):
+        for end in (lambda: _kill_between_commits(fragile.broker, it), fragile.broker.stop):
             under_load(it)
             it.feed.send(STEP)
             end()
@@ -30,6 +31,20 @@ def test_a_broker_that_stops_and_one_that_is_killed(
         judgement = it.finish()
     assert judgement.differences == Differences()
     assert len(judgement.got) == len(judgement.wanted)
+
+
+def _kill_between_commits(broker: kafka.RunningBroker, it: Campaign) -> None:
+    """Kill the only node while transactions are open, but none is just being committed.
+
+    A node that comes back alone and finds a commit half done may call it complete and write no markers (seen on Kafka
+    4.3.1): readers of committed records wait behind it for ever, and no client can help. See docs/faults.md.
+    """
+    for run in it.supervisor.running.values():
+        run.send(signal.SIGSTOP)
+    time.sleep(1.0)  # a commit that was asked for is done long before
+    broker.kill()
+    for run in it.supervisor.running.values():
+        run.send(signal.SIGCONT)
 
 
 def test_a_broker_frozen_for_longer_than_sessions_and_transactions(

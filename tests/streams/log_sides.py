@@ -187,8 +187,8 @@ class KafkaSide(Side):
 
     def log(self, slot: str = "0", *, static: bool = False) -> KafkaLog:
         fatal = FirstError()
-        settings = consumer_settings(self._config(slot, static=static), fatal)
-        log = KafkaLog({**settings, "heartbeat.interval.ms": 200}, self.events, fatal, self._watchdog, ANSWER_S)
+        settings = {**consumer_settings(self._config(slot, static=static), fatal), "heartbeat.interval.ms": 200}
+        log = KafkaLog(settings, self.events, fatal, self._watchdog, answer_s=ANSWER_S)
         self._logs.append(log)
         return log
 
