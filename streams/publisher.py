@@ -20,6 +20,10 @@ from streams.watchdog import Watchdog
 _log = logging.getLogger("assay.publisher")
 
 
+_GROUP_MOVES = (KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS)
+"""Refusals of offsets that came a moment too early or too late; the member is known and none of them was taken."""
+
+
 class Message(NamedTuple):
     """One record to produce."""
 
@@ -31,7 +35,7 @@ class Message(NamedTuple):
 
 
 class AbortedError(Exception):
-    """The batch was not published and nothing of it will be: fold it again from the stored state."""
+    """The batch is not committed and will not be: fold it again from the stored state."""
 
 
 class Publisher(Protocol):
@@ -41,7 +45,8 @@ class Publisher(Protocol):
         """Publish `messages` and commit the next offset of each partition; returns when both are safe.
 
         Raises:
-            AbortedError: nothing was published; the process can go on.
+            AbortedError: nothing was committed, and what is to be seen of it may be published again: the process can
+                go on.
             AssayError: it is not known what was published, or this worker was replaced: the process has to end.
         """
         ...
@@ -121,6 +126,9 @@ class FlushingPublisher:
                     raise KafkaException(self._failures[0])
                 self._log.commit(offsets)
             except KafkaException as error:
+                if error.args[0].code() in _GROUP_MOVES:
+                    _log.warning("offsets were refused, their batch is folded again: %s", error.args[0].str())
+                    raise AbortedError(error.args[0].str()) from None
                 raise AssayError(_explained(error, "publishing a batch")) from None
 
     def close(self) -> None:

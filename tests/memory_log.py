@@ -251,9 +251,13 @@ class MemoryFlushingPublisher:
         try:
             for message in messages:
                 self._network("append", partial(self._broker.append, message))
-            commit = partial(self._log.group.commit, self._log.identity(), offsets)
-            self._network("commit_offsets", commit)
-        except (RefusedError, StaleMemberError, NoAnswerError):
+            identity = self._log.identity()
+            self._network("commit_offsets", partial(self._log.group.commit, identity, offsets))
+        except StaleMemberError:
+            if self._log.group.knows(identity.member):
+                raise AbortedError from None
+            raise AssayError("publishing a batch: the group does not know this member any more") from None
+        except (RefusedError, NoAnswerError):
             raise AssayError("publishing a batch: it is not known what became of it; start again") from None
 
     def close(self) -> None:
