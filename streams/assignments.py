@@ -1,13 +1,13 @@
 """Whether the group and the client agree on whose partitions these are.
 
 The client can lose an assignment: when members come and go at the same moment, librdkafka (2.16) now and then never
-tells a new member what its group has given it. The member goes on sending heartbeats, so the group waits for nobody,
-and the partition stands still. Only the group knows, so it is asked now and then; a worker that disagrees with it for
-long has to leave and come back.
+tells a new member what its group has given it, or leaves a partition to nobody. All members go on sending heartbeats,
+so the group waits for nothing, and the partition stands still. Only the group knows, so it is asked now and then; a
+worker that disagrees with it for long has to leave and come back, and the group deals anew.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -18,7 +18,7 @@ from features.errors import AssayError
 
 EVERY_S = 5.0
 PATIENCE_S = 20.0
-"""How long the two may disagree: a rebalance takes its time, and the answer is a little old."""
+"""How long something may look wrong: a rebalance takes its time, and the answer is a little old."""
 
 
 class Assignments:
@@ -28,15 +28,22 @@ class Assignments:
         client: a way to the broker; needs the right to DESCRIBE the group, which comes with READ.
         group: its id.
         topic: full name of the topic whose partitions count.
+        partitions: their numbers.
         clock: seconds, rising.
     """
 
     def __init__(
-        self, client: AdminClient, group: str, topic: str, clock: Callable[[], float] = time.monotonic
+        self,
+        client: AdminClient,
+        group: str,
+        topic: str,
+        partitions: Iterable[int],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._group = group
         self._topic = topic
+        self._partitions = frozenset(partitions)
         self._clock = clock
         self._answer: Future[Any] | None = None
         self._ask_again_s = clock() + EVERY_S
@@ -50,7 +57,7 @@ class Assignments:
             owned: partitions that the client has handed out.
 
         Raises:
-            AssayError: they have disagreed for `PATIENCE_S`.
+            AssayError: something has been wrong for `PATIENCE_S`.
         """
         now_s = self._clock()
         if self._answer is None:
@@ -62,25 +69,37 @@ class Assignments:
             return
         answer, self._answer = self._answer, None
         try:
-            given = assigned_to(answer.result(), member(), self._topic)
+            given = given_by(answer.result(), self._topic)
         except KafkaException:  # it will be asked again; the consumer itself says what is wrong
             return
-        if given is None or given == set(owned):
+        wrong = "" if given is None else self._wrong(given, member(), set(owned))
+        if not wrong:
             self._differ_since_s = None
         elif self._differ_since_s is None:
             self._differ_since_s = now_s
         elif now_s - self._differ_since_s >= PATIENCE_S:
-            raise AssayError(
-                f"group {self._group} has given this worker partitions {sorted(given)} of {self._topic}, its client "
-                f"handed out {sorted(owned)} and does not notice; nothing is lost, start the worker again"
+            raise AssayError(f"group {self._group}: {wrong}; nothing is lost, start the worker again")
+
+    def _wrong(self, given: Mapping[str, set[int]], member: str | None, owned: set[int]) -> str:
+        """What is wrong, as far as this member is the one to do something about it."""
+        if member is None or member not in given:
+            return ""
+        if given[member] != owned:
+            return (
+                f"it has given this worker partitions {sorted(given[member])} of {self._topic}, but the Kafka client "
+                f"handed out {sorted(owned)}"
             )
+        nobodys = self._partitions.difference(*given.values())
+        if nobodys and member == min(given):  # it is enough if one of them leaves
+            return f"it has given partitions {sorted(nobodys)} of {self._topic} to nobody"
+        return ""
 
 
-def assigned_to(group: Any, member: str | None, topic: str) -> set[int] | None:
-    """Partitions of `topic` that a group has given to a member; None if it is not one or nothing is settled."""
+def given_by(group: Any, topic: str) -> dict[str, set[int]] | None:
+    """Partitions of `topic` that a group has given to each member, by its id; None if nothing is settled."""
     if group.state != ConsumerGroupState.STABLE:
         return None
-    for found in group.members:
-        if found.member_id == member:
-            return {place.partition for place in found.assignment.topic_partitions if place.topic == topic}
-    return None
+    return {
+        member.member_id: {place.partition for place in member.assignment.topic_partitions if place.topic == topic}
+        for member in group.members
+    }

@@ -4,9 +4,10 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from features.errors import AssayError
 from streams.admin import connect, topic_id
@@ -130,11 +131,22 @@ def producer_settings(config: Config, on_error: FirstError) -> dict[str, Any]:
     }
 
 
-def check_topics(config: Config, source: str, targets: Sequence[str]) -> str:
-    """See that the broker answers, and that every target has at least as many partitions as `source`.
+class Source(NamedTuple):
+    """The topic of the events.
 
-    Returns:
-        The id of `source`, see `streams.admin.topic_id`.
+    Attributes:
+        client: an administrator's client, for further questions.
+        topic_id: see `streams.admin.topic_id`.
+        partitions: their numbers.
+    """
+
+    client: AdminClient
+    topic_id: str
+    partitions: frozenset[int]
+
+
+def check_topics(config: Config, source: str, targets: Sequence[str]) -> Source:
+    """See that the broker answers, and that every target has at least as many partitions as `source`.
 
     Raises:
         AssayError: no broker, no topic, or too few partitions.
@@ -154,7 +166,7 @@ def check_topics(config: Config, source: str, targets: Sequence[str]) -> str:
                 f"{name} has {len(found[name].partitions)} partitions, {source} has {partitions}: a verdict goes to "
                 f"the partition of its event, so {name} needs at least as many"
             )
-    return topic_id(admin, source)
+    return Source(admin, topic_id(admin, source), frozenset(found[source].partitions))
 
 
 def ask_topic_id(config: Config, topic: str) -> str:

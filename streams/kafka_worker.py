@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streams.admin import connect
 from streams.assignments import Assignments
 from streams.config import Config
 from streams.http_server import HttpServer
-from streams.kafka_clients import FirstError, check_topics, connection, consumer_settings, producer_settings
+from streams.kafka_clients import FirstError, check_topics, consumer_settings, producer_settings
 from streams.kafka_log import KafkaLog
 from streams.model_in_force import ModelInForce
 from streams.outbound import targets_of
@@ -39,13 +38,12 @@ def kafka_worker(
         AssayError: the broker is not there, refuses us, or topics are missing.
     """
     targets = targets_of(config.text("topics.prefix"))
-    topic_id = check_topics(config, targets.source, targets[:3])
+    source = check_topics(config, targets.source, targets[:3])
     warm_up(first_model)
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
     watchdog = Watchdog(transaction_s)
     fatal = FirstError()
-    admin, _ = connect(connection(config))
-    assignments = Assignments(admin, config.text("kafka.group"), targets.source)
+    assignments = Assignments(source.client, config.text("kafka.group"), targets.source, source.partitions)
     settings = consumer_settings(config, fatal)
     log = KafkaLog(settings, targets.source, fatal, watchdog, assignments, transaction_s + _ANSWER_S)
     publisher = make_publisher(
@@ -55,8 +53,8 @@ def kafka_worker(
         watchdog,
         exactly_once=config.text("engine.delivery") == "exactly_once",
     )
-    snapshots, snapshotter = _snapshots(config, targets.source, topic_id, first_model)
-    states = DiskStates(Path(config.text("state.directory")), targets.source, topic_id, snapshots, snapshotter)
+    snapshots, snapshotter = _snapshots(config, targets.source, source.topic_id, first_model)
+    states = DiskStates(Path(config.text("state.directory")), targets.source, source.topic_id, snapshots, snapshotter)
     worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic)
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)

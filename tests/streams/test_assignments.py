@@ -10,7 +10,7 @@ from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 
 from features.errors import AssayError
 from streams.admin import connect
-from streams.assignments import EVERY_S, PATIENCE_S, Assignments, assigned_to
+from streams.assignments import EVERY_S, PATIENCE_S, Assignments, given_by
 from streams.broker import RunningBroker
 from streams.kafka_clients import FirstError
 from streams.kafka_log import KafkaLog
@@ -40,7 +40,7 @@ class Asked:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.futures: list[Future[Any]] = []
-        self.assignments = Assignments(self, "engine", "events", lambda: self.now_s)  # type: ignore[arg-type]
+        self.assignments = Assignments(self, "engine", "events", (0, 1, 3), lambda: self.now_s)  # type: ignore[arg-type]
 
     def describe_consumer_groups(self, groups: list[str]) -> dict[str, Future[Any]]:
         assert groups == ["engine"]
@@ -66,14 +66,28 @@ def test_what_stays_lost_ends_the_worker() -> None:
     asked = Asked()
     for _ in range(ROUNDS):
         asked.round({3}, LOST)
-    with pytest.raises(AssayError, match=r"partitions \[0, 3\] of events, its client handed out \[3\]"):
+    with pytest.raises(AssayError, match=r"partitions \[0, 3\] of events, but the Kafka client handed out \[3\]"):
         asked.round({3}, LOST)
+
+
+@pytest.mark.parametrize(("other", "leaves"), [("you", True), ("all", False)])
+def test_one_member_leaves_when_a_partition_is_nobodys(other: str, leaves: bool) -> None:
+    """The first by its id; the others stay, the group deals anew for them."""
+    asked = Asked()
+    nobodys = group({"me": [("events", 3)], other: [("events", 1)]})
+    for _ in range(ROUNDS):
+        asked.round({3}, nobodys)
+    if leaves:
+        with pytest.raises(AssayError, match=r"it has given partitions \[0\] of events to nobody"):
+            asked.round({3}, nobodys)
+    else:
+        asked.round({3}, nobodys)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        group({"me": [("events", 3), ("labels", 0)]}),
+        group({"me": [("events", 3), ("labels", 0)], "you": [("events", 0), ("events", 1)]}),
         group({"me": [("events", 0), ("events", 3)]}, MOVING),
         group({"you": [("events", 0), ("events", 3)]}),
         group({}),
@@ -107,11 +121,10 @@ def test_no_answer_is_no_difference() -> None:
         asked.check({3})
 
 
-def test_partitions_that_were_given_and_not_handed_out() -> None:
-    assert assigned_to(LOST, "me", "events") == {0, 3}
-    assert assigned_to(LOST, "you", "events") == {1}
-    assert assigned_to(LOST, "you", "labels") == set()
-    assert assigned_to(LOST, None, "events") is None
+def test_what_a_group_has_given() -> None:
+    assert given_by(LOST, "events") == {"me": {0, 3}, "you": {1}}
+    assert given_by(LOST, "labels") == {"me": set(), "you": set()}
+    assert given_by(group({}, MOVING), "events") is None
 
 
 class _Silent(KafkaLog):
@@ -151,7 +164,7 @@ def joined(
     logs: list[KafkaLog] = []
 
     def join(kind: type[KafkaLog]) -> KafkaLog:
-        logs.append(kind(settings, events, FirstError(), watchdog, Assignments(client, name, events)))
+        logs.append(kind(settings, events, FirstError(), watchdog, Assignments(client, name, events, (0, 1))))
         logs[-1].join(_Reader(logs[-1]))
         return logs[-1]
 
@@ -172,6 +185,6 @@ def test_a_real_group_does_not_agree_with_a_member_that_was_never_told(
     joined: Callable[[type[KafkaLog]], KafkaLog],
 ) -> None:
     log = joined(_Silent)
-    with pytest.raises(AssayError, match="does not notice"):
+    with pytest.raises(AssayError, match="but the Kafka client handed out"):
         for _ in range(600):
             log.poll(1, 0.1)
