@@ -7,6 +7,8 @@ from pathlib import Path
 from benchmarks.report import open_files_limit, show
 from features.errors import AssayError
 
+EVENTS = 200_000
+
 
 def main() -> None:
     """Parse the command line, measure, print."""
@@ -16,7 +18,7 @@ def main() -> None:
         nargs="*",
         help="file_to_file, many_accounts, kafka, recovery, restart, snapshot, handbook; default: all but the last",
     )
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--events", type=int, help=f"default: {EVENTS}, in recovery more")
     parser.add_argument("--accounts", type=int, default=1_000_000)
     parser.add_argument("--mebibytes", type=int, default=1_024, help="size of the state in snapshot")
     parser.add_argument("--seed", type=int, default=1)
@@ -35,7 +37,7 @@ def main() -> None:
             if name == "file_to_file":
                 from benchmarks.file_to_file import throughput
 
-                facts = throughput(directory, arguments.events, arguments.seed, arguments.repeats)
+                facts = throughput(directory, arguments.events or EVENTS, arguments.seed, arguments.repeats)
             elif name == "many_accounts":
                 from benchmarks.many_accounts import memory
 
@@ -44,13 +46,13 @@ def main() -> None:
                 from benchmarks.kafka import end_to_end
 
                 try:
-                    facts = end_to_end(directory, arguments.events // 2, arguments.seed)
+                    facts = end_to_end(directory, (arguments.events or EVENTS) // 2, arguments.seed)
                 except AssayError as error:
                     facts = {"not_measured": str(error)}
             elif name == "recovery":
                 from benchmarks.recovery import recovery
 
-                facts = recovery(directory, arguments.events // 2, arguments.seed)
+                facts = recovery(directory, (arguments.events or 0) // 2, arguments.seed)
             elif name == "restart":
                 from benchmarks.restart import restart
 

@@ -74,6 +74,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "engine.bad_share", 0.5, "a run stops when more than this share of the last 1,000 records is refused", most=1
     ),
+    Setting(
+        "engine.catch_up_records",
+        300_000,
+        "a partition that has to fold more again is folded in a process of its own; 0: never",
+    ),
+    Setting("engine.catch_up_processes", 0, "most such processes at once; 0: one per usable core, at most 4"),
     Setting("engine.accept_gap", False, "go on although the log dropped records that were never judged"),
     Setting("state.directory", "state", "where the account state lives"),
     Setting("state.checkpoint_seconds", 10.0, "time between two checkpoints"),

@@ -41,8 +41,12 @@ class EventsLog(Protocol):
         """
         ...
 
+    def pause(self, partition: int) -> None:
+        """Give nothing of a partition until `seek`; to be called from within `take_over`, of those taken over."""
+        ...
+
     def seek(self, partition: int, offset: int) -> None:
-        """Read a partition from `offset` on."""
+        """Read a partition from `offset` on; ends a pause."""
         ...
 
     def committed(self, partition: int) -> int | None:

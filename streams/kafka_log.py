@@ -52,6 +52,7 @@ class KafkaLog:
         self._is_static = "group.instance.id" in settings
         self._member: Member | None = None
         self._owned: set[int] = set()
+        self._paused: set[int] = set()
         self._failure: AssayError | None = None
 
     def join(self, member: Member) -> None:
@@ -76,14 +77,22 @@ class KafkaLog:
             error = message.error()
             if error is not None:
                 self._refused(error, message)
-            elif message.partition() in self._owned:  # the client may still hand out some of what was taken away
+            elif message.partition() in self._owned and message.partition() not in self._paused:
+                # the client may still hand out some of what was taken away
                 records.append((message.partition(), record_of(message)))
         return records
+
+    def pause(self, partition: int) -> None:
+        """See `EventsLog`; the client is told once it has the partition."""
+        self._paused.add(partition)
 
     def seek(self, partition: int, offset: int) -> None:
         """See `EventsLog`."""
         with self._answering(f"seeking {offset} in {self.topic}[{partition}]"):
             self._consumer.seek(TopicPartition(self.topic, partition, offset))
+            if partition in self._paused:
+                self._consumer.resume([TopicPartition(self.topic, partition)])
+                self._paused.discard(partition)
 
     def committed(self, partition: int) -> int | None:
         """See `EventsLog`."""
@@ -145,6 +154,9 @@ class KafkaLog:
             starts = self._member.take_over(numbers)
             with self._watchdog.guard("taking over partitions", holds_the_lock=True):
                 consumer.incremental_assign(self.places(starts))
+                paused = [TopicPartition(self.topic, number) for number in numbers if number in self._paused]
+                if paused:
+                    consumer.pause(paused)
             self._owned.update(numbers)
         except AssayError as error:
             self._failure = error
@@ -154,7 +166,7 @@ class KafkaLog:
     def _on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         assert self._member is not None
         numbers = [place.partition for place in partitions]
-        self._owned.difference_update(numbers)
+        self._forget(numbers)
         try:
             self._member.hand_over(numbers)
         except AssayError as error:
@@ -165,8 +177,16 @@ class KafkaLog:
     def _on_lost(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         assert self._member is not None
         numbers = [place.partition for place in partitions]
-        self._owned.difference_update(numbers)
+        self._forget(numbers)
         self._member.lose(numbers)
+
+    def _forget(self, numbers: Sequence[int]) -> None:
+        """Partitions are not this member's any more; the client would remember a pause until they come back."""
+        self._owned.difference_update(numbers)
+        paused = self._paused.intersection(numbers)
+        if paused:
+            self._paused -= paused
+            self._consumer.resume([TopicPartition(self.topic, number) for number in paused])
 
     def _refused(self, error: KafkaError, message: Received) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streams.assignments import Assignments
+from streams.catch_up import Task
+from streams.catch_up_processes import CatchUpProcesses, processes_at_once
 from streams.config import Config
 from streams.http_server import HttpServer
 from streams.kafka_clients import FirstError, check_topics, consumer_settings, producer_settings
@@ -55,7 +57,8 @@ def kafka_worker(
     )
     snapshots, snapshotter = _snapshots(config, targets.source, source.topic_id, first_model)
     states = DiskStates(Path(config.text("state.directory")), targets.source, source.topic_id, snapshots, snapshotter)
-    worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic)
+    catch_up = _catch_up(config, targets.source, source.topic_id, first_model, states, watchdog)
+    worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic, catch_up)
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)
     server: HttpServer | None = None
@@ -68,6 +71,28 @@ def kafka_worker(
         if server is not None:
             server.stop()
         watchdog.stop()
+
+
+def _catch_up(
+    config: Config, topic: str, topic_id: str, first_model: ModelInForce, states: DiskStates, watchdog: Watchdog
+) -> CatchUpProcesses:
+    most = processes_at_once(config.whole("engine.catch_up_processes"))
+    hot_bytes = (config.whole("state.hot_mebibytes") << 20) // most
+
+    def task(partition: int, start: int, end: int) -> Task:
+        return Task(
+            settings=dict(config.values),
+            first_model=str(first_model.artefact.directory),
+            topic=topic,
+            topic_id=topic_id,
+            partition=partition,
+            directory=str(states.directory_of(partition)),
+            start=start,
+            end=end,
+            hot_bytes=hot_bytes,
+        )
+
+    return CatchUpProcesses(task, most, watchdog)
 
 
 def _snapshots(

@@ -1,11 +1,12 @@
 """Where a worker finds the state of a partition: on its disk, else in the snapshot store, else there is none yet."""
 
 import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import AssayError
-from features.rocks_store import DamagedStateError, RocksStore
+from features.rocks_store import DamagedStateError, RocksStore, StateInUseError
 from features.store import StateStore
 from streams.history import Bounds
 from streams.partition import stored_state
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from streams.snapshotter import Snapshotter
 
 _log = logging.getLogger("assay.state")
+_FREE_WITHIN_S = 5.0
+_AGAIN_S = 0.05
 
 
 class DiskStates:
@@ -97,7 +100,7 @@ class DiskStates:
 
     def _opened(self, partition: int, directory: Path) -> RocksStore:
         """Open a state of this topic, or one that is empty and becomes so."""
-        store = RocksStore(directory)
+        store = _when_free(directory)
         try:
             claim(
                 store,
@@ -131,3 +134,15 @@ class DiskStates:
         except OSError as error:
             raise AssayError(f"{directory}: expected to move it to {aside.name} ({error.strerror})") from None
         _log.warning("%s was moved to %s; delete that when nobody needs it", directory, aside.name)
+
+
+def _when_free(directory: Path) -> RocksStore:
+    """Open a state; a process that folded for a worker which was killed leaves it within a moment."""
+    until_s = time.monotonic() + _FREE_WITHIN_S
+    while True:
+        try:
+            return RocksStore(directory)
+        except StateInUseError:
+            if time.monotonic() >= until_s:
+                raise
+        time.sleep(_AGAIN_S)

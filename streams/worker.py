@@ -8,7 +8,8 @@ One turn of the loop, in this order, which is what makes a crash harmless:
 4. now and then, checkpoint: accounts, detector and offset of each partition in one write, never ahead of step 3.
 
 After a crash a partition opens at its stored offset S, the group says what was committed, C >= S. Records from S to C
-are folded again with publishing off, by the same loop; then it goes on.
+are folded again with publishing off, by the same loop; then it goes on. Many records are folded by somebody else, who
+ends at C at the latest, while the loop goes on with the other partitions (`streams/catching_up.py`).
 
 The log, the publisher, the state and the clock are given (`streams/kafka_worker.py` gives real ones), so that the tests
 can run the same loop in a world where anything may fail at any moment.
@@ -24,6 +25,7 @@ from features.errors import AssayError
 from features.store import StateStore
 from streams.bad_share import BadShare
 from streams.careful import UnprocessableError
+from streams.catching_up import CatchingUp, CatchUp
 from streams.config import Config
 from streams.events_log import EventsLog
 from streams.history import Bounds
@@ -85,6 +87,7 @@ class Worker:
         publisher: verdicts, outcomes and dead letters out.
         states: where partitions' states are.
         clock: seconds, rising.
+        catch_up: folds large gaps; None: nobody but this worker folds.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Worker:
         publisher: Publisher,
         states: StateKeeper,
         clock: Callable[[], float] = time.monotonic,
+        catch_up: CatchUp | None = None,
     ) -> None:
         self._config = config
         self._first_model = first_model
@@ -109,6 +113,7 @@ class Worker:
         self._redaction_key = config.secret("security.redaction_key").encode() or None
         self._bad_share = BadShare(config.number("engine.bad_share"))
         self._owned: dict[int, _Owned] = {}
+        self._catching_up = CatchingUp(catch_up, config.whole("engine.catch_up_records"), clock)
         self._careful_until: dict[int, int] = {}
         self._aborted_in_a_row = 0
         self._stopping = False
@@ -162,6 +167,7 @@ class Worker:
                 _log.error("%s; reading it again to find the record that is to blame", error)
                 self._careful_until[error.partition] = error.end
                 self._recover()
+        self._go_on_with_caught_up()
         now_s = self._clock()
         full = any(owned.partition.is_full for owned in self._owned.values())
         if full or now_s - self._checkpoint_s >= self._config.number("state.checkpoint_seconds"):
@@ -200,12 +206,16 @@ class Worker:
 
     def take_over(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `Member`: open each state, and read on from where it ends."""
-        starts = {number: self._open(number) for number in partitions}
+        starts = {number: self._open(number, may_wait=True) for number in partitions}
         self._share_memory()
         return starts
 
     def hand_over(self, partitions: Sequence[int]) -> None:
-        """See `Member`: whoever comes next finds a state that is as new as what was committed."""
+        """See `Member`: whoever comes next finds a state that is as new as what was committed.
+
+        One that is being caught up is older, and stays what it is.
+        """
+        self._catching_up.stop(partitions)
         for number in partitions:
             owned = self._owned.pop(number, None)
             if owned is not None:
@@ -215,14 +225,19 @@ class Worker:
 
     def lose(self, partitions: Sequence[int]) -> None:
         """See `Member`: drop everything, store nothing."""
+        self._catching_up.stop(partitions)
         for number in partitions:
             owned = self._owned.pop(number, None)
             if owned is not None:
                 owned.partition.close()
         self._share_memory()
 
-    def _open(self, number: int) -> int:
-        """Open a partition's state; the offset from which to read."""
+    def _open(self, number: int, *, may_wait: bool = False) -> int:
+        """Open a partition's state; the offset from which to read.
+
+        With `may_wait` a large gap is left to somebody else, once in each ownership: the partition is paused, and its
+        state closed, until that one has ended.
+        """
         committed, bounds = self._log.committed(number), self._log.bounds(number)
         store = self._states.open(number, committed, bounds)
         try:
@@ -239,18 +254,34 @@ class Worker:
         except AssayError:
             store.close()
             raise
-        self._owned[number] = _Owned(partition, store, publish_from)
         _log.info(
             "partition %d: state at %d, committed %s, log %d to %d", number, partition.next_offset, committed, *bounds
         )
+        if may_wait and self._catching_up.is_worth_it(publish_from - start):
+            partition.close()
+            self._log.pause(number)
+            self._catching_up.begin(number, start, publish_from, bounds.high)
+        else:
+            self._owned[number] = _Owned(partition, store, publish_from)
         return start
+
+    def _go_on_with_caught_up(self) -> None:
+        """Go on with partitions whose gaps nobody else folds any more; what is left of them is folded by this loop."""
+        ended = self._catching_up.ended()
+        for number in ended:
+            start = self._open(number)
+            self._catching_up.opened(number, start)
+            self._log.seek(number, start)
+        if ended:
+            self._share_memory()
 
     def _recover(self) -> None:
         """A batch is not published and what it left in memory is of no use: go back to the stored states."""
         numbers = list(self._owned)
         self.lose(numbers)
-        for number, start in self.take_over(numbers).items():
-            self._log.seek(number, start)
+        for number in numbers:
+            self._log.seek(number, self._open(number))
+        self._share_memory()
 
     def checkpoint(self) -> None:
         """Store every partition as it is; everything folded so far is committed."""
@@ -260,7 +291,7 @@ class Worker:
             self._states.checkpointed(number, owned.store)
 
     def _share_memory(self) -> None:
-        self.metrics.partitions_owned.set(len(self._owned))
+        self.metrics.partitions_owned.set(len(self._owned) + len(self._catching_up.partitions))
         hot_bytes = (self._config.whole("state.hot_mebibytes") << 20) // max(1, len(self._owned))
         for owned in self._owned.values():
             owned.partition.hot_bytes = hot_bytes
@@ -275,6 +306,8 @@ class Worker:
             degraded |= owned.partition.engine.degraded
             model = owned.partition.engine.model
             self.metrics.model_info.info({"model": model.id[:16], "policy": model.artefact.policy_id[:16]})
+        for number in self._catching_up.partitions:
+            self.metrics.lag_records.labels(str(number)).set(self._catching_up.behind(number))
         self.metrics.hot_accounts.set(accounts)
         self.metrics.degraded.set(degraded)
 
@@ -286,14 +319,16 @@ class Worker:
 
     def unready(self) -> str | None:
         """Why it does not judge at the moment, None if it does."""
-        owned = dict(self._owned)
-        if not owned:
+        owned, catching_up = dict(self._owned), self._catching_up.partitions
+        if not owned and not catching_up:
             return "no partition assigned"
         behind = [number for number, one in owned.items() if one.partition.next_offset < one.publish_from]
-        return f"recovering partitions {behind}" if behind else self.unhealthy()
+        busy = [f"{what} partitions {of}" for what, of in (("catching up", catching_up), ("recovering", behind)) if of]
+        return ", ".join(busy) or self.unhealthy()
 
     def close(self) -> None:
         """Let go of everything; what was not checkpointed is folded again by whoever comes next."""
+        self._catching_up.stop(self._catching_up.partitions)
         try:
             self._publisher.close()
         finally:

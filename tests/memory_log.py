@@ -66,6 +66,7 @@ class MemoryEventsLog:
         self._member: Member | None = None
         self._identity: Identity | None = None
         self._positions: dict[int, int] = {}
+        self._paused: set[int] = set()
         self._turn = 0
 
     def join(self, member: Member) -> None:
@@ -81,11 +82,21 @@ class MemoryEventsLog:
             self._positions[partition] = record.offset + 1
         return received
 
+    @property
+    def owned(self) -> set[int]:
+        """Partitions that it has, as far as it knows."""
+        return set(self._positions)
+
+    def pause(self, partition: int) -> None:
+        """See `EventsLog`."""
+        self._paused.add(partition)
+
     def seek(self, partition: int, offset: int) -> None:
         """See `EventsLog`."""
         if partition not in self._positions:
             raise AssayError(f"{self.topic}[{partition}]: sought, but not assigned")
         self._positions[partition] = offset
+        self._paused.discard(partition)
 
     def committed(self, partition: int) -> int | None:
         """See `EventsLog`."""
@@ -108,7 +119,7 @@ class MemoryEventsLog:
             return
         member, self._member = self._member, None
         owned = sorted(self._positions)
-        self._positions.clear()
+        self._forget(owned)
         if owned:
             known = self.group.knows(self._identity.member)
             (member.hand_over if known else member.lose)(owned)
@@ -141,7 +152,7 @@ class MemoryEventsLog:
             if self.group.is_replaced(member, self._instance):
                 raise AssayError("Kafka refuses this worker: another one runs with the same kafka.slot")
             lost = sorted(self._positions)
-            self._positions.clear()
+            self._forget(lost)
             if lost:
                 self._member.lose(lost)
             self._network("join", self._join)
@@ -149,13 +160,17 @@ class MemoryEventsLog:
         self.heartbeat()
         revoked = self.group.revoked_of(member)
         if revoked:
-            for partition in revoked:
-                self._positions.pop(partition, None)
+            self._forget(revoked)
             self._member.hand_over(revoked)
             self._network("release", partial(self.group.release, member, revoked))
         if self.group.waiting_for(member):
             taken = self._network("take", partial(self._take, member))
             self._positions.update(self._member.take_over(taken))
+
+    def _forget(self, partitions: Sequence[int]) -> None:
+        for partition in partitions:
+            self._positions.pop(partition, None)
+            self._paused.discard(partition)
 
     def _take(self, member: int) -> list[int]:
         waiting = self.group.waiting_for(member)
@@ -165,7 +180,7 @@ class MemoryEventsLog:
     def _fetch(self, limit: int) -> list[tuple[int, LogRecord]]:
         """Records of one partition after the other; another one is first each time."""
         received: list[tuple[int, LogRecord]] = []
-        numbers = sorted(self._positions)
+        numbers = sorted(set(self._positions) - self._paused)
         self._turn += 1
         for index in range(len(numbers)):
             partition = numbers[(index + self._turn) % len(numbers)]

@@ -5,7 +5,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ import streams.worker
 from features.errors import AssayError, InvalidRecord
 from features.store import StateStore
 from models.scorer import Scorer
+from streams.catching_up import CatchingUp
 from streams.engine import Engine
 from streams.log import LogRecord, Output, SetAside
 from streams.outbound import messages_of
@@ -108,7 +109,7 @@ def offset_and_accounts_are_two_writes(patch: pytest.MonkeyPatch) -> None:
             write(accounts, {})
             write([], values)
 
-        if type(store).__name__ == "_OpenState":  # not that of the undisturbed fold
+        if type(store).__name__ == "OpenState":  # not that of the undisturbed fold
             store.write = in_two  # type: ignore[method-assign]
         create(partition, number, store, *arguments, **named)
 
@@ -208,6 +209,34 @@ def poison_leaves_a_trace(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Engine, "bring_back", lambda _engine, _memory, _keys: None)
 
 
+def a_gap_is_folded_up_to_the_end_of_the_log(patch: pytest.MonkeyPatch) -> None:
+    begin = CatchingUp.begin
+
+    def begin_too_much(gaps: CatchingUp, partition: int, start: int, _end: int, log_end: int) -> None:
+        begin(gaps, partition, start, log_end, log_end)
+
+    patch.setattr(CatchingUp, "begin", begin_too_much)
+
+
+def what_is_lost_is_folded_on(patch: pytest.MonkeyPatch) -> None:
+    def forget(gaps: CatchingUp, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            gaps._gaps.pop(partition, None)
+
+    patch.setattr(CatchingUp, "stop", forget)
+
+
+def a_gap_counts_as_folded_however_its_process_ended(patch: pytest.MonkeyPatch) -> None:
+    opened = Worker._open
+
+    def opened_at_the_end(worker: Worker, number: int, *, may_wait: bool = False) -> int:
+        start = opened(worker, number, may_wait=may_wait)
+        gap = worker._catching_up._ended.get(number)
+        return start if gap is None else gap.end
+
+    patch.setattr(Worker, "_open", opened_at_the_end)
+
+
 MISTAKES: Sequence[Mistake] = (
     offsets_are_committed_before_the_verdicts,
     verdicts_are_published_before_the_offsets,
@@ -227,6 +256,9 @@ MISTAKES: Sequence[Mistake] = (
     offsets_are_committed_when_they_are_read,
     poison_takes_its_batch_along,
     poison_leaves_a_trace,
+    a_gap_is_folded_up_to_the_end_of_the_log,
+    what_is_lost_is_folded_on,
+    a_gap_counts_as_folded_however_its_process_ended,
 )
 
 

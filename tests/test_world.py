@@ -16,7 +16,8 @@ from tests.world_faults import FAULTS
 
 WORLDS = int(os.environ.get("ASSAY_WORLDS", "1600"))
 SWEPT = 13
-"""Two workers on two partitions, exactly once, dynamic members, small batches, many checkpoints."""
+"""Two workers on two partitions, exactly once, dynamic members, small batches, many checkpoints; any gap is left to
+others."""
 _PROCESSES = 2
 
 
@@ -80,6 +81,11 @@ def test_every_fault_happened_at_every_point(lived: Lived, point: str) -> None:
 def test_workers_were_stopped_doubled_and_handed_over(lived: Lived) -> None:
     assert lived.occurred["worker", "stopped"] > WORLDS
     assert lived.occurred["worker", "twin"] > 0
+
+
+@pytest.mark.parametrize("what", ["done", "crashed", "failed", "killed", "orphaned"])
+def test_processes_that_catch_up_ended_in_every_way(lived: Lived, what: str) -> None:
+    assert lived.occurred["catch_up", what] > 0
 
 
 @pytest.mark.parametrize("what", ["crash_after", "sleep_before"])

@@ -33,6 +33,7 @@ from tests.memory_log import (
     RefusedError,
 )
 from tests.streams.logs import START_MS
+from tests.world_catch_up import CatchUpPlan, CatchUpWorld, draw_catch_up
 from tests.world_faults import draw_faults
 from tests.world_process import BrokenPromiseError, Crashed, Disk, DiskStates, Process
 from tests.world_traffic import Upstream, dead_letter, draw_traffic, expected_of, fragile_model, open_fragile
@@ -114,10 +115,15 @@ class World:
             self._broker.create(topic, self.plan.partitions)
         self._group = self._broker.group("engine", TARGETS.source, SESSION_S)
         self._group.on_commit = self._on_commit
+        beside = random.Random(f"gaps of {seed}")
+        self.catch_up_plan = draw_catch_up(beside)
+        self._catch_up = CatchUpWorld(
+            self._broker, TARGETS.source, beside, self.catch_up_plan, self.tell, self._note_catching_up
+        )
         disks = {slot: 0 if self.plan.shared_disk else slot for slot in range(self.plan.slots)}
         self._disks = {name: Disk(f"disk {name}", self._on_written) for name in set(disks.values())}
         self._disk_of = {slot: self._disks[name] for slot, name in disks.items()}
-        self._configs = [_config(self.plan, slot) for slot in range(self.plan.slots)]
+        self._configs = [_config(self.plan, self.catch_up_plan, slot) for slot in range(self.plan.slots)]
         self._processes: list[Process] = []
         self._started = 0
         self._start_at_s = dict.fromkeys(range(self.plan.slots), self._broker.now_s)
@@ -132,7 +138,7 @@ class World:
         Raises:
             BrokenPromiseError: something happened that must not.
         """
-        self.tell(f"{self.plan}, {len(self._traffic)} records, {len(self._faults)} faults")
+        self.tell(f"{self.plan}, {self.catch_up_plan}, {len(self._traffic)} records, {len(self._faults)} faults")
         for _ in range(_MOST_STEPS):
             if not self._traffic and not self._in_transaction:
                 break
@@ -150,6 +156,7 @@ class World:
     # What happens next
 
     def _step(self) -> None:
+        self._catch_up.step()
         draw = self._source.random()
         if draw < 0.55:
             awake = [process for process in self._processes if process.alive and not process.asleep]
@@ -217,7 +224,8 @@ class World:
         else:
             publisher = MemoryFlushingPublisher(self._broker, log, process.network)
         config, model, states = self._configs[process.slot], fragile_model(1), DiskStates(process)
-        worker = Worker(config, model, open_fragile, log, publisher, states, lambda: self._broker.now_s)
+        catch_up = self._catch_up.of(process)
+        worker = Worker(config, model, open_fragile, log, publisher, states, lambda: self._broker.now_s, catch_up)
         process.worker = worker
         worker.join()
 
@@ -326,6 +334,9 @@ class World:
         with suppress(FencedError, StaleMemberError):
             send()
 
+    def _note_catching_up(self, what: str) -> None:
+        self.occurred["catch_up", what] += 1
+
     # What must hold
 
     def _on_commit(self, partition: int, offset: int) -> None:
@@ -343,6 +354,7 @@ class World:
     def _drain(self) -> None:
         self.tell("faults are over")
         self._faults.clear()
+        self._catch_up.crashes = False
         for send in self._late:
             if self._source.random() < 0.5:
                 self._arrive(send)
@@ -352,6 +364,7 @@ class World:
                 break
             self._advance(2.5)
             self._start_missing()
+            self._catch_up.step()
             for process in list(self._processes):
                 self._turn(process)
         else:
@@ -389,7 +402,7 @@ class World:
         )
 
 
-def _config(plan: Plan, slot: int) -> Config:
+def _config(plan: Plan, catch_up_plan: CatchUpPlan, slot: int) -> Config:
     return load_config(
         environment={},
         overrides={
@@ -398,6 +411,7 @@ def _config(plan: Plan, slot: int) -> Config:
             "engine.batch_events": plan.batch_events,
             "engine.delivery": "exactly_once" if plan.exactly_once else "at_least_once",
             "engine.bad_share": 1.0,
+            "engine.catch_up_records": catch_up_plan.least_records,
             "state.checkpoint_seconds": plan.checkpoint_seconds,
             "security.trust_internal": True,
         },

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from features.errors import AssayError
 from features.store import MemoryStore, StateStore
@@ -35,7 +35,7 @@ class Disk:
         self.written = written
         self.states: dict[int, MemoryStore] = {}
         self.older: dict[int, MemoryStore] = {}
-        self.holders: dict[int, Process] = {}
+        self.holders: dict[int, Holder] = {}
 
     def lose(self, partition: int) -> None:
         """The disk was replaced by an empty one."""
@@ -46,6 +46,25 @@ class Disk:
         """What was written last is gone, as after a torn log of the database: whole, but older."""
         if partition in self.older:
             self.states[partition] = self.older.pop(partition)
+
+
+class Holder(Protocol):
+    """Who has a state open: a worker, or a process that catches up (`tests/world_catch_up.py`)."""
+
+    @property
+    def name(self) -> str:
+        """For the story."""
+        ...
+
+    @property
+    def disk(self) -> Disk:
+        """Where its states are."""
+        ...
+
+    @property
+    def network(self) -> Callable[..., Any]:
+        """How its effects come about."""
+        ...
 
 
 class Request(Protocol):
@@ -115,13 +134,18 @@ class DiskStates:
         if disk.holders.setdefault(partition, self._process) is not self._process:
             raise AssayError(f"state of partition {partition} is held by another process")
         disk.states.setdefault(partition, MemoryStore())
-        return _OpenState(self._process, partition)
+        return OpenState(self._process, partition)
 
 
-class _OpenState:
-    """A `StateStore` that one process holds."""
+class OpenState:
+    """A `StateStore` that one process holds.
 
-    def __init__(self, process: Process, partition: int) -> None:
+    Args:
+        process: whose effects its writes are.
+        partition: number of the partition.
+    """
+
+    def __init__(self, process: Holder, partition: int) -> None:
         self._process = process
         self._partition = partition
         self._is_open = True

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Self
 
@@ -267,11 +267,13 @@ class Reader:
         name: in the story.
         story: what happened, shared by several; (name, what, partitions).
         starts: where to begin to read; 0 where nothing is said.
+        pauses: partitions that are paused when they are taken over.
 
     Attributes:
         owned: its partitions.
         records: what it has read, by partition.
         fails_at: the call that raises.
+        pauses: the same.
     """
 
     def __init__(
@@ -281,6 +283,7 @@ class Reader:
         name: str = "one",
         story: list[tuple[str, str, tuple[int, ...]]] | None = None,
         starts: Mapping[int, int] | None = None,
+        pauses: Iterable[int] = (),
     ) -> None:
         self.log = log
         self.story = [] if story is None else story
@@ -290,11 +293,14 @@ class Reader:
         self._side = side
         self._name = name
         self._starts = starts or {}
+        self.pauses = set(pauses)
         log.join(self)
 
     def take_over(self, partitions: Sequence[int]) -> Mapping[int, int]:
         self._note("take_over", partitions)
         self.owned.update(partitions)
+        for number in self.pauses.intersection(partitions):
+            self.log.pause(number)
         return {number: self._starts.get(number, 0) for number in partitions}
 
     def hand_over(self, partitions: Sequence[int]) -> None:

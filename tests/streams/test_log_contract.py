@@ -146,6 +146,52 @@ def test_a_seek_right_after_taking_over_holds(side: Side) -> None:
     assert reader.values()[start:] == [b"0", b"1", b"2", b"3", b"4"]
 
 
+def test_a_partition_that_is_paused_when_it_is_taken_gives_nothing_and_the_other_goes_on(side: Side) -> None:
+    side.write(*(side.event(b"%d" % number, number % 2) for number in range(10)))
+    reader = Reader(side, side.log(), pauses=[0])
+    until(side, lambda: len(reader.records[1]) == 5, reader)
+    side.write(side.event(b"new", 0), side.event(b"new", 1))
+    until(side, lambda: reader.values(1)[-1] == b"new", reader)
+    for _ in range(5):
+        reader.poll()
+    assert reader.values(0) == []
+
+
+@pytest.mark.parametrize("offset", [0, 2, 5])
+def test_a_seek_ends_a_pause_and_every_record_from_there_on_comes_once(side: Side, offset: int) -> None:
+    side.write(*(side.event(b"%d" % number) for number in range(5)), side.event(b"other", 1))
+    reader = Reader(side, side.log(), starts={0: 1}, pauses=[0])
+    until(side, lambda: bool(reader.records[1]), reader)
+    reader.log.seek(0, offset)
+    side.write(side.event(b"5"))
+    until(side, lambda: reader.values()[-1:] == [b"5"], reader)
+    assert [record.offset for record in reader.records[0]] == list(range(offset, 6))
+
+
+def test_a_seek_right_after_a_pause_holds(side: Side) -> None:
+    side.write(*(side.event(b"%d" % number) for number in range(5)))
+    reader = Reader(side, side.log(), pauses=BOTH)
+    until(side, lambda: reader.owned == BOTH, reader)
+    for number in BOTH:
+        reader.log.seek(number, 3)
+    until(side, lambda: len(reader.records[0]) == 2, reader)
+    assert reader.values() == [b"3", b"4"]
+
+
+def test_a_pause_ends_with_the_ownership(side: Side) -> None:
+    """What comes back is read, unless it is paused again; the other one that was paused stays so meanwhile."""
+    side.write(*(side.event(b"%d" % number, number % 2) for number in range(4)))
+    one = Reader(side, side.log("0"), "one", pauses=BOTH)
+    until(side, lambda: one.owned == BOTH, one)
+    two = Reader(side, side.log("1"), "two")
+    until(side, lambda: len(two.owned) == 1, one, two)
+    (moved,), (kept,) = two.owned, one.owned
+    one.pauses.clear()
+    two.log.leave()
+    until(side, lambda: one.owned == BOTH and len(one.records[moved]) == 2, one)
+    assert one.records[kept] == []
+
+
 def test_a_committed_transaction_is_visible_and_leaves_a_gap(side: Side) -> None:
     side.write(side.event(b"before"))
     side.begin(side.event(b"one"), side.event(b"two")).commit()

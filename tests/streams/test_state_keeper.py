@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from features.rocks_store import RocksStore
+from features.rocks_store import RocksStore, StateInUseError
 from features.store import StateStore
 from streams.history import Bounds
 from streams.partition import FoldState, stored_state
@@ -167,3 +167,22 @@ def test_a_state_knows_its_topic_before_anything_is_folded(tmp_path: Path) -> No
     assert topic_id_of(look) == TOPIC_ID
     look.close()
     store.close()
+
+
+def test_a_state_that_another_one_is_just_leaving_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "state" / f"{TOPIC}-0"
+    store_at(directory, 100)
+    holder = RocksStore(directory)
+    monkeypatch.setattr("streams.state_keeper.time.sleep", lambda _: holder.close())
+    assert opened(states_of(tmp_path), 500) == 100
+
+
+def test_a_state_that_another_one_keeps_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.state_keeper._FREE_WITHIN_S", 0.0)
+    store_at(tmp_path / "state" / f"{TOPIC}-0", 100)
+    holder = RocksStore(tmp_path / "state" / f"{TOPIC}-0")
+    with pytest.raises(StateInUseError, match="in use by another process"):
+        opened(states_of(tmp_path), 500)
+    holder.close()
