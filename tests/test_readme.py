@@ -16,6 +16,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from streams import broker as kafka
+from streams.kafka_clients import ask_committed
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -114,7 +115,7 @@ def run_until_all_is_judged(line: str, desk: Path, settings: dict[str, str]) -> 
     assert min(ends) > 1_000
     worker = subprocess.Popen(shlex.split(line), cwd=desk, env=environment(**settings), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while [found.offset for found in consumer.committed(list(place), timeout=20)] != ends:
+    while [ask_committed(consumer, each, 60.0).offset for each in place] != ends:
         assert worker.poll() is None, worker.communicate()[1].decode()
         assert time.monotonic() < deadline, "the worker does not get to the end of the log"
         time.sleep(0.2)

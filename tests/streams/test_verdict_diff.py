@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.identity import EventName
 from features.records import Coordinates, Verdict, encode
 from streams.diff_causes import Causes, KnownModels
 from streams.verdict_diff import Diff, Group, Judgement, Pair, pairs
@@ -33,7 +34,7 @@ files = st.dictionaries(st.integers(0, 30), verdicts).map(
         for offset, verdict in sorted(found.items())
     }
 )
-ATTACKS = {f"p{offset}": ("scam", "legit")[offset % 2] for offset in range(0, 30, 3)}
+ATTACKS = {EventName(f"p{offset}", "a"): ("scam", "legit")[offset % 2] for offset in range(0, 30, 3)}
 
 
 def compared(before: dict[int, Verdict], after: dict[int, Verdict]) -> tuple[Diff, list[tuple[int, str]]]:
@@ -72,7 +73,7 @@ def test_the_money_adds_up_and_nothing_is_overlooked(before: dict[int, Verdict],
             "extra" if one is None else "missing" if other is None
             else "decision" if one.decision != other.decision else "other"
         )  # fmt: skip
-        attack = ATTACKS.get(f"p{offset}", "unlabelled")
+        attack = ATTACKS.get(EventName(f"p{offset}", "a"), "unlabelled")
         groups[Group(one.decision if one else "", other.decision if other else "", attack)] += 1
     assert changes == list(expected.items())
     assert {group: total.count for group, total in diff.groups.items()} == groups
