@@ -72,13 +72,13 @@ class KafkaLog:
         self._fatal.raise_if_any()
         if self._assignments is not None:
             self._assignments.check(self._consumer.memberid, self._owned)
+        readable = self._owned - self._paused  # the client may still hand out some of what was taken away
         records = []
         for message in received:
             error = message.error()
             if error is not None:
                 self._refused(error, message)
-            elif message.partition() in self._owned and message.partition() not in self._paused:
-                # the client may still hand out some of what was taken away
+            elif message.partition() in readable:
                 records.append((message.partition(), record_of(message)))
         return records
 

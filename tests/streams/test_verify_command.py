@@ -9,6 +9,7 @@ import pytest
 
 from models.model_store import ModelStore
 from streams.broker import RunningBroker
+from streams.log import LogRecord
 from tests.streams.archives import GrowingHistory, archived
 from tests.streams.command_line import Finished, assay, fails_with
 from tests.streams.logs import START_MS, keyed, mixed_log, model_marker, payment
@@ -123,17 +124,24 @@ def test_what_a_killed_worker_published_is_verified_and_explained(
     assert b"2 different verdicts were published for this event, 1 of them" in finished.output
 
 
+def without_a_broker(
+    log: list[LogRecord], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[bytes], Path, tuple[str, Path]]:
+    """An archive of a log, its verdicts, the file that they are in, and the option that names the archive."""
+    archived(str(directory / "archive"), GrowingHistory(log, batch=100), rows_per_file=150)
+    verdicts = [verdict.value for verdict in published_of(0, log)]
+    file = directory / "verdicts.jsonl"
+    file.write_bytes(b"".join(value + b"\n" for value in verdicts))
+    for name, value in environment("127.0.0.1:9", "fraud.", directory / "state").items():
+        monkeypatch.setenv(name, value)
+    return verdicts, file, ("--archive", directory / "archive")
+
+
 def test_a_stranger_with_an_archive_and_a_file_of_verdicts_needs_no_broker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = with_gaps(mixed_log(400, seed=9, accounts=5))
-    archived(str(tmp_path / "archive"), GrowingHistory(log, batch=100), rows_per_file=150)
-    verdicts = [verdict.value for verdict in published_of(0, log)]
-    file = tmp_path / "verdicts.jsonl"
-    file.write_bytes(b"".join(value + b"\n" for value in verdicts))
-    for name, value in environment("127.0.0.1:9", "fraud.", tmp_path / "state").items():
-        monkeypatch.setenv(name, value)
-    archive = ("--archive", tmp_path / "archive")
+    verdicts, file, archive = without_a_broker(log, tmp_path, monkeypatch)
     finished = assay("verify", "--verdicts", file, *archive, "--json")
     assert finished.code == 0, finished
     assert report_of(finished)["equal"] == len(verdicts) > 200
@@ -150,13 +158,7 @@ def test_an_id_of_two_accounts_is_proved_for_each_and_explained_for_the_one_that
 ) -> None:
     values = [payment(1, "a1", START_MS), payment(1, "a2", START_MS + 1), payment(2, "a1", START_MS + 2)]
     log = with_gaps([*values, values[0]])
-    archived(str(tmp_path / "archive"), GrowingHistory(log, batch=100), rows_per_file=150)
-    verdicts = [verdict.value for verdict in published_of(0, log)]
-    file = tmp_path / "verdicts.jsonl"
-    file.write_bytes(b"".join(value + b"\n" for value in verdicts))
-    for name, value in environment("127.0.0.1:9", "fraud.", tmp_path / "state").items():
-        monkeypatch.setenv(name, value)
-    archive = ("--archive", tmp_path / "archive")
+    verdicts, file, archive = without_a_broker(log, tmp_path, monkeypatch)
 
     finished = assay("verify", "p1", "--verdicts", file, *archive)
     assert finished.code == 0, finished
