@@ -1,22 +1,30 @@
 """An account as one byte string: header, exact history, and the summary of what was folded away, if anything was.
 
 The arrays are stored as they lie in memory (little-endian); RocksDB compresses them. The first byte is the schema.
+Of one account `pack` and `unpack` make and read it; of many `features/account_kernels.py`, in one call.
 """
 
 import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.columns import EVENT, Events
+from features.compiled import compiled
 from features.errors import AssayError
 from features.folded import Folded, empty_folded
 from features.identity import hash64
 from features.kernel import HISTORY_CAPACITY
+from features.summaries import SUMMARY_BYTES
 
 SCHEMA = 1
 
 _HEADER = struct.Struct("<BBHIq")  # schema, has a summary, number of events, reserved, last offset
+HEADER_BYTES = _HEADER.size
+_EVENT_BYTES = EVENT.itemsize
 
 
 class Unpacked(NamedTuple):
@@ -25,6 +33,16 @@ class Unpacked(NamedTuple):
     last_offset: int
     events: Events
     folded: Folded | None
+
+
+class PackedRows(NamedTuple):
+    """Packed accounts side by side in one buffer, as kernels read them."""
+
+    data: NDArray[np.uint8]
+    start: NDArray[np.int64]
+    """int64[n], where each begins."""
+    length: NDArray[np.int64]
+    """int64[n], in bytes; -1 for an account that was never packed."""
 
 
 def pack(last_offset: int, events: Events, folded: Folded | None) -> bytes:
@@ -47,9 +65,7 @@ def unpack(key: str, packed: bytes) -> Unpacked:
             "this state was written by another version: rebuild it from the log in a fresh state directory"
         )
     _, has_folded, count, _, last_offset = _HEADER.unpack_from(packed)
-    shape = empty_folded(1) if has_folded else None
-    expected = _HEADER.size + count * EVENT.itemsize
-    expected += sum(array.nbytes for array in shape) if shape is not None else 0
+    expected = _HEADER.size + count * _EVENT_BYTES + (SUMMARY_BYTES if has_folded else 0)
     if len(packed) != expected or count > HISTORY_CAPACITY:
         raise AssayError(
             f"state of account hash {hash_text(key)}: expected {expected} bytes for {count} events, at most "
@@ -60,14 +76,69 @@ def unpack(key: str, packed: bytes) -> Unpacked:
     events = np.frombuffer(packed, dtype=EVENT, count=count, offset=place)
     place += events.nbytes
     folded = None
-    if shape is not None:
+    if has_folded:
         arrays = []
-        for array in shape:
+        for array in empty_folded(1):
             loaded = np.frombuffer(packed, dtype=array.dtype, count=array.size, offset=place).reshape(array.shape)
             arrays.append(loaded)
             place += array.nbytes
         folded = Folded(*arrays)
     return Unpacked(last_offset, events, folded)
+
+
+def side_by_side(packed: Sequence[bytes | None]) -> PackedRows:
+    """Packed accounts as one buffer."""
+    length = np.fromiter((-1 if one is None else len(one) for one in packed), dtype=np.int64, count=len(packed))
+    there = np.maximum(length, 0)
+    data = np.frombuffer(b"".join([one for one in packed if one is not None]), dtype=np.uint8)
+    return PackedRows(data, np.cumsum(there) - there, length)
+
+
+@compiled
+def packed_count(packed: PackedRows, row: int) -> int:
+    """Events of a packed account that was packed."""
+    start = packed.start[row]
+    return int(packed.data[start + 2]) + 256 * int(packed.data[start + 3])
+
+
+@compiled
+def first_unreadable(packed: PackedRows) -> int:
+    """The first row that `unpack` refuses; -1 if there is none."""
+    for row in range(len(packed.start)):
+        length, start = packed.length[row], packed.start[row]
+        if length < 0:
+            continue
+        if length < HEADER_BYTES or packed.data[start] != SCHEMA:
+            return row
+        count = packed_count(packed, row)
+        expected = HEADER_BYTES + count * _EVENT_BYTES + (SUMMARY_BYTES if packed.data[start + 1] else 0)
+        if length != expected or count > HISTORY_CAPACITY:
+            return row
+    return -1
+
+
+@dataclass(frozen=True, slots=True)
+class PackedAccounts:
+    """Accounts as they were at one moment, for a store: pairs of id and packed record.
+
+    Attributes:
+        names: their ids.
+        data: their records, one after the other.
+        ends: where each ends.
+    """
+
+    names: list[str]
+    data: bytes
+    ends: list[int]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        data, start = self.data, 0
+        for name, end in zip(self.names, self.ends, strict=True):
+            yield name, data[start:end]
+            start = end
 
 
 def hash_text(key: str) -> str:

@@ -19,6 +19,7 @@ from features.decode import marked
 from features.errors import InvalidRecord
 from features.events import Application, Event, Label, Login, Marker, Payment
 from features.kernel import APPLIED, APPROXIMATE, CONFLICT, DUPLICATE, NOT_IN_HISTORY
+from features.keys import keys_of
 from features.records import Coordinates, Judged, Outcome, Verdict
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
@@ -54,7 +55,7 @@ class _Scores(NamedTuple):
 class Memory(NamedTuple):
     """An engine as it was, as far as one batch can change it."""
 
-    accounts: dict[str, tuple[bytes, bool]]
+    accounts: dict[str, tuple[bytes, int]]
     detector: Detector
     detector_state: bytes
     model: ModelInForce
@@ -159,7 +160,7 @@ class Engine:
             return
         columns, judged = columns_of(events, [records[place] for place in places], self.model.rates)
         segment = _Segment(places, events, columns, judged)
-        keys = [event.account_id for event in cast(list[Payment], events)]
+        keys = keys_of([event.account_id for event in cast(list[Payment], events)])
         applied = self.accounts.apply(keys, columns, judged)
         scores = self._score(segment, applied)
         self.accounts.record(

@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from features.errors import AssayError
+from features.keys import key_at, keys_of
 from features.store import StateStore
 from streams.careful import TROUBLE_OUTSIDE, UnprocessableError, fold_carefully
 from streams.engine import Engine
@@ -215,9 +216,11 @@ class Partition:
         """Decode, and bring in the accounts."""
         batch = decode_batch(records, trusted)
         accounts = self.engine.accounts
-        missing = accounts.missing(batch.account_ids())
-        for key, packed in zip(missing, self._store.get_accounts(missing), strict=True):
-            accounts.load(key, packed)
+        keys = keys_of(batch.account_ids())
+        missing = accounts.missing(keys)
+        if len(missing):
+            cold = [key_at(keys, row).decode() for row in missing.tolist()]
+            accounts.load(keys, missing, self._store.get_accounts(cold))
         return batch
 
     def _opened(self, model_id: str) -> ModelInForce | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from features.accounts import Accounts
 from features.catalogue import FEATURES
+from features.keys import keys_of
 from tests.features.sequences import Arrival, columns
 
 RELATIVE = 1e-6
@@ -22,7 +23,7 @@ def served(arrivals: list[Arrival], cuts: Iterable[int] = ()) -> tuple[NDArray[n
     keys, records = columns(arrivals)
     accounts = Accounts()
     bounds = sorted({0, len(keys), *(cut for cut in cuts if cut < len(keys))})
-    batches = [accounts.apply(keys[start:end], records[start:end]) for start, end in pairwise(bounds)]
+    batches = [accounts.apply(keys_of(keys[start:end]), records[start:end]) for start, end in pairwise(bounds)]
     assert all(not batch.status.any() for batch in batches), "no event here is a duplicate"
     return np.concatenate([b.features for b in batches]), np.concatenate([b.flags for b in batches])
 

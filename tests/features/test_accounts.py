@@ -10,18 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from features.accounts import ACCOUNT, BLOCKS, Accounts, Applied
+from features.account_kernels import ACCOUNT, CHANGED
+from features.accounts import BLOCKS, Accounts, Applied
 from features.catalogue import FEATURES
 from features.columns import EVENT, FRAUD, LABEL, PAYMENT, Events, record_of
+from features.directory import NAME_BLOCKS, SLOT_BYTES
 from features.errors import AssayError
 from features.folded import Folded, empty_folded
 from features.kernel import DUPLICATE, HISTORY_CAPACITY, NOT_IN_HISTORY
+from features.keys import keys_of
 from features.packing import SCHEMA, hash_text, pack, unpack
 from features.store import MemoryStore
 from tests.features.sequences import Arrival, columns, events, seeded_events
 
 NO_LIMIT = 1 << 60
 HOUR_MS = 3_600_000
+
+
+def load(accounts: Accounts, key: str, packed: bytes | None) -> None:
+    accounts.load(keys_of([key]), np.zeros(1, dtype=np.int64), [packed])
 
 
 def payments(count: int, first: int = 0, every_ms: int = 1_000) -> Events:
@@ -42,10 +49,9 @@ class Forgetful:
         self.dropped = 0
 
     def apply(self, keys: list[str], rows: Events, judged: NDArray[np.uint64] | None = None) -> Applied:
-        missing = self.accounts.missing(keys)
-        for key, packed in zip(missing, self.store.get_accounts(missing), strict=True):
-            self.accounts.load(key, packed)
-        return self.accounts.apply(keys, rows, judged)
+        missing = self.accounts.missing(keys_of(keys))
+        self.accounts.load(keys_of(keys), missing, self.store.get_accounts([keys[row] for row in missing]))
+        return self.accounts.apply(keys_of(keys), rows, judged)
 
     def checkpoint(self) -> None:
         self.store.write(self.accounts.dirty(), {})
@@ -76,14 +82,14 @@ def test_letting_go_and_bringing_back_changes_nothing(
     start = 0
     for length, is_checkpoint, limit_bytes in [*steps, (len(keys), True, 0)]:
         batch = slice(start, start + length)
-        assert_same(forgetful.apply(keys[batch], rows[batch]), always.apply(keys[batch], rows[batch]))
+        assert_same(forgetful.apply(keys[batch], rows[batch]), always.apply(keys_of(keys[batch]), rows[batch]))
         if is_checkpoint:
             forgetful.checkpoint()
         forgetful.evict(limit_bytes)
         start += length
     for key in set(keys):
         assert key not in forgetful.accounts
-        forgetful.accounts.load(key, forgetful.store.get_accounts([key])[0])
+        load(forgetful.accounts, key, forgetful.store.get_accounts([key])[0])
         assert forgetful.accounts.history(key).tobytes() == always.history(key).tobytes()
 
 
@@ -95,7 +101,9 @@ def test_letting_go_changes_nothing_beyond_the_exact_history_either(seed: int) -
     always, forgetful = Accounts(), Forgetful()
     cuts = sorted(chance.sample(range(1, len(keys)), 60))
     for start, end in pairwise([0, *cuts, len(keys)]):
-        assert_same(forgetful.apply(keys[start:end], rows[start:end]), always.apply(keys[start:end], rows[start:end]))
+        assert_same(
+            forgetful.apply(keys[start:end], rows[start:end]), always.apply(keys_of(keys[start:end]), rows[start:end])
+        )
         forgetful.checkpoint()
         forgetful.evict(chance.choice((0, 20_000, 40_000, NO_LIMIT)))
     assert forgetful.dropped > 40
@@ -125,7 +133,7 @@ def test_labels_and_verdicts_survive_being_let_go() -> None:
 def test_a_label_without_its_event_changes_nothing() -> None:
     accounts = Accounts()
     label = record_of(time_ms=9_000, offset=2, event_hash=77, kind=LABEL, marks=FRAUD)
-    applied = accounts.apply(["a"], label, np.array([1], dtype=np.uint64))
+    applied = accounts.apply(keys_of(["a"]), label, np.array([1], dtype=np.uint64))
     assert applied.status.tolist() == [NOT_IN_HISTORY]
     assert np.isnan(applied.features).all()
     assert len(accounts.history("a")) == 0
@@ -136,8 +144,8 @@ def test_a_history_moves_to_a_larger_block_as_it_grows() -> None:
     rows = payments(HISTORY_CAPACITY)
     capacities = []
     for row in range(len(rows)):
-        accounts.apply(["a"], rows[row : row + 1])
-        accounts.apply([f"neighbour-{row}"], rows[row : row + 1])
+        accounts.apply(keys_of(["a"]), rows[row : row + 1])
+        accounts.apply(keys_of([f"neighbour-{row}"]), rows[row : row + 1])
         assert accounts.history("a").tobytes() == rows[: row + 1].tobytes()
         capacities.append(_capacity(accounts, "a"))
     assert capacities == [next(size for size in BLOCKS if size > row) for row in range(len(rows))]
@@ -149,8 +157,8 @@ def test_a_history_moves_to_a_larger_block_as_it_grows() -> None:
 def test_one_batch_grows_as_many_small_ones_do(count: int) -> None:
     rows = payments(count)
     at_once, one_by_one = Accounts(), Accounts()
-    whole = at_once.apply(["a"] * count, rows)
-    parts = [one_by_one.apply(["a"], rows[row : row + 1]) for row in range(count)]
+    whole = at_once.apply(keys_of(["a"] * count), rows)
+    parts = [one_by_one.apply(keys_of(["a"]), rows[row : row + 1]) for row in range(count)]
     assert whole.features.tobytes() == b"".join(part.features.tobytes() for part in parts)
     assert at_once.history("a").tobytes() == one_by_one.history("a").tobytes()
     assert dict(at_once.dirty()) == dict(one_by_one.dirty())
@@ -158,9 +166,9 @@ def test_one_batch_grows_as_many_small_ones_do(count: int) -> None:
 
 def test_a_small_block_that_was_left_is_given_to_the_next() -> None:
     accounts = Accounts(expected=2)
-    accounts.apply(["a"] * 9, payments(9))
+    accounts.apply(keys_of(["a"] * 9), payments(9))
     before = accounts.nbytes
-    accounts.apply(["b"], payments(1))
+    accounts.apply(keys_of(["b"]), payments(1))
     assert accounts.nbytes == before
     assert accounts.history("a").tobytes() == payments(9).tobytes()
 
@@ -171,29 +179,30 @@ def test_a_summary_that_was_left_is_given_to_the_next_without_its_past() -> None
     forgetful.checkpoint()
     forgetful.evict(0)
     rows = payments(400, first=900)
-    assert_same(forgetful.apply(["b"] * 400, rows), Accounts().apply(["b"] * 400, rows))
+    assert_same(forgetful.apply(["b"] * 400, rows), Accounts().apply(keys_of(["b"] * 400), rows))
 
 
 def _capacity(accounts: Accounts, key: str) -> int:
-    return int(accounts._accounts[accounts._slot_of[key]]["capacity"])
+    return int(accounts._accounts[accounts._slot_of(key)]["capacity"])
 
 
 def expected_bytes(*counts: int) -> int:
-    """Memory of accounts with so many events each, none of them folded."""
-    return sum(ACCOUNT.itemsize + next(size for size in BLOCKS if size >= count) * EVENT.itemsize for count in counts)
+    """Memory of accounts with short ids and so many events each, none of them folded."""
+    each = ACCOUNT.itemsize + 1 + SLOT_BYTES + NAME_BLOCKS[0]
+    return sum(each + next(size for size in BLOCKS if size >= count) * EVENT.itemsize for count in counts)
 
 
 def test_used_bytes_are_those_of_the_accounts_in_memory() -> None:
     forgetful = Forgetful()
     accounts = forgetful.accounts
     assert accounts.used_bytes == 0
-    accounts.apply(["a"] * 3, payments(3))
+    accounts.apply(keys_of(["a"] * 3), payments(3))
     assert accounts.used_bytes == expected_bytes(3)
-    accounts.apply(["b"] * 40, payments(40))
+    accounts.apply(keys_of(["b"] * 40), payments(40))
     assert accounts.used_bytes == expected_bytes(3, 40)
-    accounts.apply(["a"] * 30, payments(30, first=3))
+    accounts.apply(keys_of(["a"] * 30), payments(30, first=3))
     assert accounts.used_bytes == expected_bytes(33, 40)
-    accounts.apply(["b"] * 300, payments(300, first=40))
+    accounts.apply(keys_of(["b"] * 300), payments(300, first=40))
     summary = sum(array.nbytes for array in empty_folded(1))
     assert accounts.used_bytes == expected_bytes(33, HISTORY_CAPACITY) + summary
     assert accounts.used_bytes <= accounts.nbytes
@@ -216,7 +225,7 @@ def test_coming_and_going_takes_no_more_and_more_memory() -> None:
 
 def test_nothing_is_dropped_below_the_limit() -> None:
     accounts = Accounts()
-    accounts.apply(["a", "b"], payments(2))
+    accounts.apply(keys_of(["a", "b"]), payments(2))
     accounts.mark_clean()
     assert accounts.evict(accounts.used_bytes) == 0
     assert len(accounts) == 2
@@ -226,7 +235,7 @@ def test_nothing_is_dropped_below_the_limit() -> None:
 def test_eviction_stops_at_three_quarters_of_the_limit() -> None:
     accounts = Accounts()
     keys = [f"a{number}" for number in range(100)]
-    accounts.apply(keys, payments(100))
+    accounts.apply(keys_of(keys), payments(100))
     accounts.mark_clean()
     limit_bytes = accounts.used_bytes - 1
     dropped = accounts.evict(limit_bytes)
@@ -238,8 +247,8 @@ def test_those_untouched_for_longest_go_first() -> None:
     accounts = Accounts()
     keys = [f"a{number}" for number in range(8)]
     for row, key in enumerate(keys):
-        accounts.apply([key], payments(1, first=row))
-    accounts.apply(["a0"], payments(1, first=8))
+        accounts.apply(keys_of([key]), payments(1, first=row))
+    accounts.apply(keys_of(["a0"]), payments(1, first=8))
     accounts.mark_clean()
     assert accounts.evict(accounts.used_bytes - 1) == 3
     assert [key for key in keys if key in accounts] == ["a0", "a4", "a5", "a6", "a7"]
@@ -260,9 +269,9 @@ def test_what_was_not_stored_is_never_dropped() -> None:
 
 def test_dirty_is_what_changed_since_it_was_stored() -> None:
     accounts = Accounts()
-    accounts.load("read", pack(4, payments(1), None))
+    load(accounts, "read", pack(4, payments(1), None))
     assert dict(accounts.dirty()) == {}
-    accounts.apply(["a", "read"], payments(2, first=5))
+    accounts.apply(keys_of(["a", "read"]), payments(2, first=5))
     assert dict(accounts.dirty()).keys() == {"a", "read"}
     accounts.mark_clean()
     assert dict(accounts.dirty()) == {}
@@ -270,16 +279,16 @@ def test_dirty_is_what_changed_since_it_was_stored() -> None:
 
 def test_missing_names_each_account_once_in_order_of_appearance() -> None:
     accounts = Accounts()
-    accounts.load("b", None)
-    assert accounts.missing(["c", "b", "a", "c"]) == ["c", "a"]
+    load(accounts, "b", None)
+    assert accounts.missing(keys_of(["c", "b", "a", "c"])).tolist() == [0, 2]
     assert ("b" in accounts, "c" in accounts, len(accounts)) == (True, False, 1)
 
 
 def test_an_account_in_memory_is_not_loaded_over() -> None:
     accounts = Accounts()
-    accounts.load("a", None)
+    load(accounts, "a", None)
     with pytest.raises(AssertionError, match="newer than its packed record"):
-        accounts.load("a", None)
+        load(accounts, "a", None)
 
 
 def any_bytes(array: NDArray[np.generic], chance: random.Random) -> NDArray[np.generic]:
@@ -310,7 +319,7 @@ def test_what_is_packed_is_what_is_unpacked(seed: int, count: int, last_offset: 
 
 def packed_account(count: int) -> bytes:
     accounts = Accounts()
-    accounts.apply(["a"] * count, payments(count, every_ms=HOUR_MS))
+    accounts.apply(keys_of(["a"] * count), payments(count, every_ms=HOUR_MS))
     return dict(accounts.dirty())["a"]
 
 
@@ -319,8 +328,8 @@ def test_an_account_that_is_loaded_and_stored_keeps_its_bytes(count: int) -> Non
     packed = packed_account(count) if count else pack(-1, payments(0), None)
     assert (unpack("a", packed).folded is not None) == (count > HISTORY_CAPACITY)
     accounts = Accounts()
-    accounts.load("a", packed)
-    accounts._dirty[accounts._slot_of["a"]] = True
+    load(accounts, "a", packed)
+    accounts._change[accounts._slot_of("a")] = CHANGED
     assert dict(accounts.dirty()) == {"a": packed}
 
 
@@ -347,9 +356,9 @@ def test_a_record_with_more_events_than_a_history_holds_is_refused() -> None:
 
 def _assert_refused(packed: bytes) -> str:
     accounts = Accounts()
-    accounts.load("neighbour", None)
+    load(accounts, "neighbour", None)
     with pytest.raises(AssayError, match=f"state of account hash {hash_text('account-17')}") as refused:
-        accounts.load("account-17", packed)
+        load(accounts, "account-17", packed)
     message = str(refused.value)
     assert "account-17" not in message, "an account id is personal"
     assert "\n" not in message
@@ -360,6 +369,6 @@ def _assert_refused(packed: bytes) -> str:
 
 
 def test_features_are_those_of_the_catalogue() -> None:
-    applied = Accounts().apply(["a"], payments(1))
+    applied = Accounts().apply(keys_of(["a"]), payments(1))
     assert applied.features.shape == (1, len(FEATURES))
     assert applied.features.dtype == np.float32

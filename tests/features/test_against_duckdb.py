@@ -25,6 +25,7 @@ from features.columns import (
     country_code,
     empty_events,
 )
+from features.keys import keys_of
 from tests.naive import DAY, DISTINCT_WINDOWS, ENTITIES, HOUR, MINUTE, PAYMENT_WINDOWS, SECOND, WINDOWS
 
 SEED = 20240315
@@ -154,7 +155,7 @@ def test_duckdb_and_the_kernel_agree_on_every_event(
     log: tuple[list[str], Events], expected: dict[str, NDArray[np.float64]]
 ) -> None:
     keys, records = log
-    applied = Accounts().apply(keys, records)
+    applied = Accounts().apply(keys_of(keys), records)
     assert not applied.status.any()
     assert not (applied.flags & APPROXIMATE).any()
     assert (applied.flags & LATE > 0).mean() > 0.01

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from features.accounts import Accounts
 from features.catalogue import FEATURES
 from features.columns import FRAUD, LABEL, record_of
+from features.keys import keys_of
 from tests import naive
 from tests.features.agreement import differences, served
 from tests.features.sequences import Arrival, columns, events, histories, seeded_events
@@ -78,7 +79,7 @@ def test_a_label_is_no_event_and_finds_the_event_as_it_was_judged(arrivals: list
     judged = np.zeros(len(keys) + 1, dtype=np.uint64)
     judged[at] = records["event_hash"][labelled]
     applied = Accounts().apply(
-        [*keys[:at], keys[labelled], *keys[at:]], np.concatenate([records[:at], label, records[at:]]), judged
+        keys_of([*keys[:at], keys[labelled], *keys[at:]]), np.concatenate([records[:at], label, records[at:]]), judged
     )
     features, flags = served(arrivals)
     assert np.delete(applied.features, at, axis=0).tobytes() == features.tobytes()
@@ -101,7 +102,7 @@ def test_an_event_delivered_twice_counts_once() -> None:
     conflicting = records[1:2].copy()
     conflicting["content_hash"] += 1
     again = np.concatenate([records[:2], records[:2], records[2:], conflicting])
-    applied = Accounts().apply(["a"] * 7, again)
+    applied = Accounts().apply(keys_of(["a"] * 7), again)
     assert applied.status.tolist() == [0, 0, 1, 1, 0, 0, 2]
     features, _ = served(arrivals)
     assert applied.features[[0, 1, 4, 5]].tobytes() == features.tobytes()
