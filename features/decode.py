@@ -13,6 +13,7 @@ import msgspec
 from features.card_number import DIGITS_AND_SEPARATORS, looks_like_card_number, mask, record_holds_card_number
 from features.errors import InvalidRecord
 from features.events import (
+    CARD_NUMBER_FIELDS,
     MERCHANT_CATEGORIES,
     Event,
     LabelIntake,
@@ -25,8 +26,6 @@ MAX_VALUE_BYTES: Final = 64 * 1024
 """Largest value of a record."""
 MAX_AHEAD_MS: Final = 5 * 60 * 1000
 """How far an event's time may be ahead of the record's Kafka timestamp."""
-CARD_NUMBER_FIELDS: Final = ("card_id", "device_id", "email", "phone", "address", "name")
-"""Fields where a card number is refused. Other identifiers may be long numbers."""
 
 _MERCHANT_CATEGORIES: Final = MERCHANT_CATEGORIES | {None}
 _CARD_NUMBER_FIELDS: Final = {

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features.arena import Arena, Blocks, give_block_back, lengthen, size_place, take_block
 from features.compiled import compiled
 from features.keys import Keys
+from features.words import same_bytes
 
 NAME_BLOCKS = (16, 32, 64, 256)
 """Sizes of a name's block, in bytes: 64 characters are 256 bytes of UTF-8 at most."""
@@ -51,19 +52,11 @@ def _home(table: NDArray[np.int64], tag: Any) -> int:
 
 
 @compiled
-def _are_equal(data: NDArray[np.uint8], start: int, other: NDArray[np.uint8], other_start: int, length: int) -> bool:
-    place = 0
-    while place < length and data[start + place] == other[other_start + place]:
-        place += 1
-    return place == length
-
-
-@compiled
 def _is_named(names: Names, slot: int, keys: Keys, row: int) -> bool:
     length = keys.length[row]
     if names.lengths[slot] != length:
         return False
-    return _are_equal(names.blocks.units, names.starts[slot], keys.data, keys.start[row], length)
+    return same_bytes(names.blocks.units, names.starts[slot], keys.data, keys.start[row], length)
 
 
 @compiled
@@ -97,7 +90,7 @@ def _is_same(keys: Keys, row: int, other: int) -> bool:
     length = keys.length[row]
     if keys.hash[row] != keys.hash[other] or keys.length[other] != length:
         return False
-    return _are_equal(keys.data, keys.start[row], keys.data, keys.start[other], length)
+    return same_bytes(keys.data, keys.start[row], keys.data, keys.start[other], length)
 
 
 @compiled

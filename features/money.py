@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, Final, Literal, NamedTuple, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from features.errors import AssayError
 
@@ -48,6 +51,24 @@ EXPONENTS: Final[Mapping[str, int]] = (
 )
 """Decimal places of each currency's minor unit: 2 for EUR (cents), 0 for JPY, 3 for KWD, 4 for CLF."""
 
+CURRENCY_CODES: Final[Mapping[str, int]] = {code: number for number, code in enumerate(sorted(EXPONENTS), 1)}
+"""Currencies as small numbers; 0 = absent. They live in memory only, so a longer list may number them anew."""
+
+
+_LARGEST = 2**62
+
+
+class Fractions(NamedTuple):
+    """A table of rates as arrays, by `CURRENCY_CODES`: base minor units per minor unit, as fractions."""
+
+    known: NDArray[np.bool_]
+    """bool[codes]: whether there is a rate; True for 0, no currency."""
+    numerator: NDArray[np.int64]
+    denominator: NDArray[np.int64]
+    """Both int64[codes]; meaningless where `most` is -1."""
+    most: NDArray[np.int64]
+    """int64[codes]: largest amount that 64 bits are enough to convert; -1 for none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -59,6 +80,7 @@ class Rates:
         source: where the rates come from, for people.
         rates: units of each currency that one unit of `base` buys, as plain decimal strings without trailing zeros.
             The base itself is always in it, with ``"1"``.
+        fractions: the same as arrays, for whole columns (`features.conversion`).
 
     >>> rates = Rates.from_json({"base": "EUR", "as_of": "2026-01-02", "source": "test", "rates": {"JPY": "160.0"}})
     >>> rates.to_base_minor(1000, "JPY"), rates.has("JPY"), rates.has("USD")
@@ -70,6 +92,7 @@ class Rates:
     source: str
     rates: Mapping[str, str]
     _ratios: dict[str, tuple[int, int]] = field(init=False, repr=False, compare=False)
+    fractions: Fractions = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         rates = {code: _canonical(code, rate) for code, rate in self.rates.items()}
@@ -79,6 +102,7 @@ class Rates:
             raise AssayError(f"rates: {self.base} is the base, so its rate is 1, not {rates[self.base]}")
         object.__setattr__(self, "rates", dict(sorted(rates.items())))
         object.__setattr__(self, "_ratios", {code: self._ratio(code, rate) for code, rate in self.rates.items()})
+        object.__setattr__(self, "fractions", _fractions(self._ratios))
 
     def _ratio(self, code: str, rate: str) -> tuple[int, int]:
         """Base minor units per minor unit of `code`, as a fraction in lowest terms."""
@@ -131,6 +155,20 @@ class Rates:
 @cache
 def _default() -> Rates:
     return Rates.from_json(json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8")))
+
+
+def _fractions(ratios: Mapping[str, tuple[int, int]]) -> Fractions:
+    codes = 1 + len(CURRENCY_CODES)
+    known = np.zeros(codes, dtype=np.bool_)
+    numerator, denominator = np.ones(codes, dtype=np.int64), np.ones(codes, dtype=np.int64)
+    most = np.full(codes, -1, dtype=np.int64)
+    known[0] = True
+    for currency, (above, below) in ratios.items():
+        code = CURRENCY_CODES[currency]
+        known[code] = True
+        if max(above, below) < _LARGEST:
+            numerator[code], denominator[code], most[code] = above, below, _LARGEST // above
+    return Fractions(known, numerator, denominator, most)
 
 
 def _canonical(code: str, rate: object) -> str:

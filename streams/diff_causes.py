@@ -16,7 +16,6 @@ from models.decision import OUTCOMES
 from models.policy import Policy
 from models.thresholds import threshold
 from streams.diff_labels import UNLABELLED, Attacks
-from streams.intake import rate_missing
 from streams.log import LogRecord
 from streams.model_in_force import ModelInForce
 from streams.partition import OpenModel
@@ -137,7 +136,7 @@ class Causes:
         model = None if verdict is None else self._models.model(verdict)
         if model is None or not isinstance(event, Payment | Login | Application):
             return None
-        if rate_missing(event, model.rates) is not None:
+        if not isinstance(event, Login) and event.currency is not None and not model.rates.has(event.currency):
             return None
         if isinstance(event, Payment):
             return _Stake(PAYMENT, model.rates.to_base_minor(event.amount_minor, event.currency))

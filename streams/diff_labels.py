@@ -45,7 +45,7 @@ def _attacks(labels: Iterable[LabelIntake]) -> Attacks:
 
 def _labels(history: History, trusted: Trust, part: PartitionRange) -> Iterable[LabelIntake]:
     for records in history.read(part.partition, part.start, history.bounds(part.partition).high):
-        for event in decode_batch(records, trusted).events:
+        for event in decode_batch(records, trusted).others.values():
             if isinstance(event, Label):
                 yield LabelIntake(
                     judged_event_id=event.judged_event_id,

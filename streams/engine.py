@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 
 from features.accounts import Accounts, Applied
 from features.columns import JUDGED_KINDS, KIND_NAMES, LABEL, NO_SCORE, NOT_JUDGED, Events
+from features.conversion import currency_name, to_base_minor, without_rate
 from features.decode import marked
 from features.errors import InvalidRecord
-from features.events import Application, Event, Label, Login, Marker, Payment
+from features.events import Label, Marker
 from features.kernel import APPLIED, APPROXIMATE, CONFLICT, DUPLICATE, NOT_IN_HISTORY
-from features.keys import keys_of
-from features.records import Coordinates, Judged, Outcome, Verdict
+from features.records import Coordinates, Judged, Outcome
+from features.verdict_bytes import Numbers, stretches, template, verdict_bytes
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
 from models.reasons import reasons_for
-from streams.flags import flag_names
-from streams.intake import Decoded, columns_of, rate_missing
-from streams.log import JudgedFeatures, LogRecord, Outgoing, Output, SetAside
+from streams.flags import EVERY_DEGRADED_SET_OF_FLAGS, EVERY_SET_OF_FLAGS, flag_names
+from streams.intake import Decoded
+from streams.log import JudgedFeatures, Outgoing, Output, SetAside
 from streams.model_in_force import ModelInForce
 
 _MICRO = 1_000_000
@@ -34,20 +35,41 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Segment(NamedTuple):
-    """Records between two markers that have columns, by their place in the batch."""
+    """Rows of a batch between two markers.
 
-    places: list[int]
-    events: list[Event]
+    Attributes:
+        batch: the whole of it.
+        rows: intp[n], their numbers in the batch.
+        columns: `EVENT`[n], amounts in the base currency.
+        applied: what their accounts say.
+    """
+
+    batch: Decoded
+    rows: NDArray[np.intp]
     columns: Events
-    judged: NDArray[np.uint64]
+    applied: Applied
 
 
 class _Scores(NamedTuple):
-    """Numbers of the judged rows of a segment."""
+    """The judged rows of a segment.
+
+    Attributes:
+        rows: intp[k], their places in the segment.
+        features: float32[k, f].
+        score: float64[k], as published.
+        anomaly: float64[k], as published; NaN while the detector is not yet warm.
+        score_micro: int64[k], millionths.
+        anomaly_micro: int64[k], millionths, `NO_SCORE` for NaN.
+        outcome: uint8[k], index into `models.decision.OUTCOMES`.
+        expected_loss_minor: int64[k].
+    """
 
     rows: NDArray[np.intp]
+    features: NDArray[np.float32]
     score: NDArray[np.float64]
     anomaly: NDArray[np.float64]
+    score_micro: NDArray[np.int64]
+    anomaly_micro: NDArray[np.int64]
     outcome: NDArray[np.uint8]
     expected_loss_minor: NDArray[np.int64]
 
@@ -98,23 +120,13 @@ class Engine:
         if not batch.records:
             return output
         assert batch.records[0].offset >= self.next_offset, "a batch starts where the state ends"
-        places: list[int] = []
-        events: list[Event] = []
-        for place, event in enumerate(batch.events):
-            if isinstance(event, InvalidRecord):
-                output.set_aside.append(SetAside(place, event))
-            elif isinstance(event, Marker):
-                self._fold_segment(places, events, batch.records, output)
-                places, events = [], []
-                self._put_in_force(event, place, models, output)
-            else:
-                error = rate_missing(event, self.model.rates)
-                if error is not None:
-                    output.set_aside.append(SetAside(place, error))
-                else:
-                    places.append(place)
-                    events.append(event)
-        self._fold_segment(places, events, batch.records, output)
+        output.set_aside += [SetAside(row, error) for row, error in batch.refused()]
+        start = 0
+        for row, marker in batch.markers():
+            self._fold_segment(batch, start, row, output)
+            self._put_in_force(marker, row, models, output)
+            start = row + 1
+        self._fold_segment(batch, start, len(batch.records), output)
         output.set_aside = [
             SetAside(place, marked(batch.records[place].value or b"", error))
             for place, error in sorted(output.set_aside, key=lambda item: item.place)
@@ -153,106 +165,125 @@ class Engine:
         self.model = model
         self.degraded = False
 
-    def _fold_segment(
-        self, places: list[int], events: list[Event], records: Sequence[LogRecord], output: Output
-    ) -> None:
-        if not places:
+    def _fold_segment(self, batch: Decoded, start: int, end: int, output: Output) -> None:
+        """Fold the rows from `start` until `end`, among which there is no marker."""
+        rows = np.flatnonzero(batch.has_row[start:end]) + start
+        unknown = rows[without_rate(batch.currency[rows], self.model.rates)]
+        if len(unknown):
+            output.set_aside += [SetAside(row, _rate_missing(batch, row)) for row in unknown.tolist()]
+            rows = rows[~np.isin(rows, unknown)]
+        if not len(rows):
             return
-        columns, judged = columns_of(events, [records[place] for place in places], self.model.rates)
-        segment = _Segment(places, events, columns, judged)
-        keys = keys_of([event.account_id for event in cast(list[Payment], events)])
-        applied = self.accounts.apply(keys, columns, judged)
-        scores = self._score(segment, applied)
+        columns = batch.columns[rows]
+        columns["amount_minor"] = to_base_minor(columns["amount_minor"], batch.currency[rows], self.model.rates)
+        applied = self.accounts.apply(batch.keys(rows), columns, batch.judged[rows])
+        segment = _Segment(batch, rows, columns, applied)
+        scores = self._score(segment)
         self.accounts.record(
             applied.slots[scores.rows],
             columns["offset"][scores.rows],
             scores.outcome,
-            np.rint(scores.score * _MICRO).astype(np.int32),
-            np.where(np.isnan(scores.anomaly), NO_SCORE, np.rint(scores.anomaly * _MICRO)).astype(np.int32),
+            scores.score_micro.astype(np.int32),
+            scores.anomaly_micro.astype(np.int32),
         )
         if output.publishing:
-            self._publish_verdicts(segment, applied, scores, output)
-            self._publish_outcomes(segment, applied, scores, output)
-        self._set_aside(segment, applied, output)
+            self._publish_verdicts(segment, scores, output)
+            self._publish_outcomes(segment, scores, output)
+        self._set_aside(segment, output)
 
-    def _score(self, segment: _Segment, applied: Applied) -> _Scores:
-        kinds = segment.columns["kind"]
+    def _score(self, segment: _Segment) -> _Scores:
+        kinds, applied = segment.columns["kind"], segment.applied
         rows = np.flatnonzero((applied.status == APPLIED) & np.isin(kinds, JUDGED_KINDS))
         features = applied.features[rows]
         inputs = np.ascontiguousarray(features[:, self.model.detector_columns], dtype=np.float64)
         anomaly = np.round(self.detector.score_learn_many(inputs, np.ones(len(rows), dtype=np.bool_)), 6)
         score = self.model.scorer.score(features)
         decisions = decide(self.model.policy, score, anomaly, segment.columns["amount_minor"][rows], kinds[rows])
-        return _Scores(rows, score, anomaly, decisions.outcome, decisions.expected_loss_minor)
-
-    def _publish_verdicts(self, segment: _Segment, applied: Applied, scores: _Scores, output: Output) -> None:
-        model, model_id, policy_id = self.model, self.model.id[:16], self.model.artefact.policy_id[:16]
-        offsets = segment.columns["offset"].tolist()
-        features = applied.features[scores.rows]
-        explained = np.flatnonzero(scores.outcome)  # everything but approve
-        reasons = {}
-        if len(explained):
-            contributions = model.scorer.contributions(features[explained]).values
-            for place, values in zip(explained.tolist(), contributions, strict=True):
-                reasons[place] = reasons_for(
-                    model.feature_set,
-                    model.baselines,
-                    features[place],
-                    values,
-                    outcome=int(scores.outcome[place]),
-                    score=float(scores.score[place]),
-                    anomaly=float(scores.anomaly[place]),
-                    policy=model.policy,
-                    money=model.money,
-                )
-        numbers = zip(
-            scores.rows.tolist(),
-            scores.score.tolist(),
-            scores.anomaly.tolist(),
-            scores.outcome.tolist(),
-            scores.expected_loss_minor.tolist(),
-            applied.flags[scores.rows].tolist(),
-            strict=True,
+        return _Scores(
+            rows=rows,
+            features=features,
+            score=score,
+            anomaly=anomaly,
+            score_micro=np.rint(score * _MICRO).astype(np.int64),
+            anomaly_micro=np.where(np.isnan(anomaly), NO_SCORE, np.rint(anomaly * _MICRO)).astype(np.int64),
+            outcome=decisions.outcome,
+            expected_loss_minor=decisions.expected_loss_minor,
         )
-        for place, (row, score, anomaly, outcome, expected_loss_minor, flags) in enumerate(numbers):
-            event = cast(Payment | Login | Application, segment.events[row])
-            verdict = Verdict(
-                event_id=event.event_id,
-                account_id=event.account_id,
-                time_ms=event.time_ms,
-                decision=OUTCOMES[outcome],
-                score=score,
-                anomaly=None if anomaly != anomaly else anomaly,  # NaN is "not yet warm"
-                expected_loss_minor=expected_loss_minor,
-                reasons=reasons.get(place, []),
-                model=model_id,
-                policy=policy_id,
-                at=Coordinates(self.partition, offsets[row]),
-                flags=flag_names(flags, self.degraded),
-            )
-            output.verdicts.append(Outgoing(segment.places[row], event.account_id.encode(), _encode(verdict)))
+
+    def _publish_verdicts(self, segment: _Segment, scores: _Scores, output: Output) -> None:
+        batch, columns = segment.batch, segment.columns
+        rows = segment.rows[scores.rows]
+        common = template(
+            self.partition,
+            self.model.id[:16],
+            self.model.artefact.policy_id[:16],
+            OUTCOMES,
+            EVERY_SET_OF_FLAGS if not self.degraded else EVERY_DEGRADED_SET_OF_FLAGS,
+        )
+        values = verdict_bytes(
+            common,
+            len(OUTCOMES),
+            stretches(batch.event_texts, rows),
+            stretches(batch.account_texts, rows),
+            self._reasons(scores),
+            Numbers(
+                time_ms=columns["time_ms"][scores.rows],
+                offset=columns["offset"][scores.rows],
+                decision=scores.outcome,
+                score_micro=scores.score_micro,
+                anomaly_micro=scores.anomaly_micro,
+                expected_loss_minor=scores.expected_loss_minor,
+                flags=segment.applied.flags[scores.rows],
+            ),
+        )
+        output.verdicts += map(Outgoing, rows.tolist(), batch.account_keys(rows), values)
         for outcome, count in enumerate(np.bincount(scores.outcome, minlength=len(OUTCOMES)).tolist()):
             output.decisions[OUTCOMES[outcome]] = output.decisions.get(OUTCOMES[outcome], 0) + count
         if self.keep_features:
-            judged = [cast(Payment, segment.events[row]) for row in scores.rows.tolist()]
+            places = rows.tolist()
             output.judged.append(
                 JudgedFeatures(
-                    [event.event_id for event in judged],
-                    [event.account_id for event in judged],
-                    segment.columns["time_ms"][scores.rows],
-                    segment.columns["kind"][scores.rows],
-                    segment.columns["amount_minor"][scores.rows],
-                    features,
+                    [batch.event_id(row) for row in places],
+                    [batch.account_id(row) for row in places],
+                    columns["time_ms"][scores.rows],
+                    columns["kind"][scores.rows],
+                    columns["amount_minor"][scores.rows],
+                    scores.features,
                 )
             )
 
-    def _publish_outcomes(self, segment: _Segment, applied: Applied, scores: _Scores, output: Output) -> None:
+    def _reasons(self, scores: _Scores) -> list[bytes]:
+        """JSON of the reasons of each judged event: an empty list where it is approved."""
+        texts = [b"[]"] * len(scores.rows)
+        explained = np.flatnonzero(scores.outcome)  # everything but approve
+        if not len(explained):
+            return texts
+        model = self.model
+        contributions = model.scorer.contributions(scores.features[explained]).values
+        for place, values in zip(explained.tolist(), contributions, strict=True):
+            reasons = reasons_for(
+                model.feature_set,
+                model.baselines,
+                scores.features[place],
+                values,
+                outcome=int(scores.outcome[place]),
+                score=float(scores.score[place]),
+                anomaly=float(scores.anomaly[place]),
+                policy=model.policy,
+                money=model.money,
+            )
+            texts[place] = _encode(reasons)
+        return texts
+
+    def _publish_outcomes(self, segment: _Segment, scores: _Scores, output: Output) -> None:
+        applied = segment.applied
         labels = np.flatnonzero(segment.columns["kind"] == LABEL).tolist()
         if not labels:
             return
         judged_here = {int(offset): place for place, offset in enumerate(segment.columns["offset"][scores.rows])}
         for row in labels:
-            label = cast(Label, segment.events[row])
+            place_in_batch = int(segment.rows[row])
+            label = cast(Label, segment.batch.others[place_in_batch])
             judged: Judged | None = None
             features: dict[str, float | None] = {}
             flags: tuple[str, ...] = ("not_in_history",)
@@ -280,18 +311,24 @@ class Engine:
                 flags=flags,
                 at=Coordinates(self.partition, int(segment.columns["offset"][row])),
             )
-            output.outcomes.append(Outgoing(segment.places[row], label.account_id.encode(), _encode(outcome)))
+            output.outcomes.append(Outgoing(place_in_batch, label.account_id.encode(), _encode(outcome)))
 
-    def _set_aside(self, segment: _Segment, applied: Applied, output: Output) -> None:
+    def _set_aside(self, segment: _Segment, output: Output) -> None:
+        applied = segment.applied
         output.duplicates += int(np.count_nonzero(applied.status == DUPLICATE))
         for row in np.flatnonzero(applied.status == CONFLICT).tolist():
             expected = "the content that this event_id had when it was first seen, or another event_id"
             error = InvalidRecord("conflict", "$.event_id", expected, "other content")
-            output.set_aside.append(SetAside(segment.places[row], error))
+            output.set_aside.append(SetAside(int(segment.rows[row]), error))
         accepted = segment.columns["kind"][applied.status != CONFLICT]
         for kind, count in enumerate(np.bincount(accepted).tolist()):
             if count:
                 output.kinds[KIND_NAMES[kind]] = output.kinds.get(KIND_NAMES[kind], 0) + count
+
+
+def _rate_missing(batch: Decoded, row: int) -> InvalidRecord:
+    currency = currency_name(int(batch.currency[row]))
+    return InvalidRecord("rate_missing", "$.currency", "a currency in the model's rates", currency)
 
 
 def _judged(found: Events, scores: _Scores, place: int | None) -> Judged:
@@ -300,9 +337,7 @@ def _judged(found: Events, scores: _Scores, place: int | None) -> Judged:
         decision, score, anomaly = int(found["decision"]), int(found["score_micro"]), int(found["anomaly_micro"])
     else:
         decision = int(scores.outcome[place])
-        score = round(float(scores.score[place]) * _MICRO)
-        value = float(scores.anomaly[place])
-        anomaly = NO_SCORE if value != value else round(value * _MICRO)
+        score, anomaly = int(scores.score_micro[place]), int(scores.anomaly_micro[place])
     return Judged(
         time_ms=int(found["time_ms"]),
         offset=int(found["offset"]),

@@ -14,7 +14,7 @@ from features.packing import unpack
 from streams.account_view import AccountView, hash_digits, view_of
 from streams.explain_features import FeatureLine, ScoresView, feature_lines, scores_view
 from streams.explain_policy import PolicyView, policy_view
-from streams.intake import decode_batch
+from streams.intake import decode_record
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
 from streams.time_machine import Progress, TimeMachine
@@ -100,7 +100,7 @@ def witness(machine: TimeMachine, partition: int, offset: int, progress: Progres
     records = [record for batch in machine.history.read(partition, offset, offset + 1) for record in batch]
     if not records:
         raise AssayError(f"partition {partition}: the log holds no record at offset {offset} (transactions leave gaps)")
-    (event,) = decode_batch(records, machine.trusted).events
+    event = decode_record(records[0], machine.trusted)
     with machine.at(partition, offset, progress, keep_features=True) as at:
         before = None if isinstance(event, InvalidRecord | Marker) else at.account(event.account_id)
         output = at.fold(records, machine.trusted)

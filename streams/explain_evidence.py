@@ -12,7 +12,9 @@ import msgspec
 import numpy as np
 
 from features import measures as m
+from features.conversion import to_base_minor
 from features.errors import AssayError, InvalidRecord
+from features.event_rows import event_row
 from features.events import Marker
 from features.feature import DEVIATIONS, DIRECT, RATIO, Feature
 from features.folded import Folded
@@ -21,7 +23,6 @@ from features.windows import WINDOW_NAMES, WINDOWS_MS
 from streams.account_view import PastEvent, past_events
 from streams.explain import Witnessed
 from streams.explain_measures import ELSEWHERE, ITSELF, LIFETIME, NEW, SINCE, WINDOWED, Statistic
-from streams.intake import columns_of
 
 TOLERANCE = 1e-6
 """Relative: features are served in single precision, and sums of squares differ in their last bits."""
@@ -84,8 +85,9 @@ def evidence(seen: Witnessed, name: str) -> Evidence:
         )
     feature = feature_set.features[feature_set.index[name]]
     served = float(seen.output.judged[0].features[0, feature_set.index[name]])
-    rows, _ = columns_of([seen.event], [seen.record], seen.model.rates)
-    past = _Past.of(rows[0], seen.event.account_id, seen.before)
+    row, currency, _ = event_row(seen.event, seen.record.offset, seen.record.value or b"")
+    row["amount_minor"] = to_base_minor(row["amount_minor"], np.array([currency], dtype=np.uint8), seen.model.rates)
+    past = _Past.of(row[0], seen.event.account_id, seen.before)
     measured = feature.measured
     places = {DIRECT: [measured.first], RATIO: [measured.first, measured.second]}.get(
         measured.operation, [measured.first, measured.second, measured.third]

@@ -16,3 +16,9 @@ def flag_names(bits: int, degraded: bool) -> tuple[str, ...]:
     """
     names = tuple(name for bit, name in _NAMES if bits & bit)
     return (*names, "degraded") if degraded else names
+
+
+EVERY_SET_OF_FLAGS = tuple(flag_names(bits, degraded=False) for bits in range(2 * APPROXIMATE))
+"""The flags of each combination of bits."""
+EVERY_DEGRADED_SET_OF_FLAGS = tuple(flag_names(bits, degraded=True) for bits in range(2 * APPROXIMATE))
+"""The same while the model that the log asks for cannot be opened."""

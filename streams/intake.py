@@ -1,174 +1,205 @@
-"""From the bytes of a batch to decoded events, and from events to columns."""
+"""From the bytes of a batch to its columns; a record that is not plain, or not an event, takes the long way alone."""
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest as _digest
 
-from features.columns import (
-    APPLICATION,
-    CHANNELS,
-    DECLINED,
-    EVENT,
-    FAILED,
-    FRAUD,
-    LABEL,
-    LEGIT,
-    LOGIN,
-    METHODS,
-    NO_SCORE,
-    NOT_JUDGED,
-    PAYMENT,
-    PROFILE_CHANGE,
-    Events,
-    country_code,
-)
-from features.decode import decode, marked
+from features.columns import Events
+from features.decode import MAX_AHEAD_MS, MAX_VALUE_BYTES, decode, marked
 from features.errors import InvalidRecord
-from features.events import Application, Event, Label, Login, Marker, Payment, ProfileChange
+from features.event_rows import event_row
+from features.events import Event, Label, Marker
 from features.identity import hash64
-from features.money import Rates
+from features.keys import Keys
+from features.plain import SLACK_BYTES, Plain, new_plain, new_scratch, read_plain
+from features.verdict_bytes import Texts
 from streams.log import LogRecord
 
 Trust = Callable[[LogRecord], bool]
 """Whether a record of an internal kind (label, marker) comes from someone who may write it."""
 
-_PACK = struct.Struct("<qqQqQQQQIIiiffHHBBBB").pack
-assert struct.calcsize("<qqQqQQQQIIiiffHHBBBB") == EVENT.itemsize
-_NAN = float("nan")
-_CONTENT_MASK = 0xFFFFFFFF
 _INTERNAL = (Label, Marker)
-_NO_ACCOUNT = (InvalidRecord, Marker)
-_WITH_MONEY = (Payment, Application)
+_NO_ROW = (InvalidRecord, Marker)
+_ANY_TIME = np.iinfo(np.int64).max
+_json_text = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
 class Decoded:
-    """A batch after decoding: `events[i]` is what `records[i]` says, or why it was refused."""
+    """A batch after decoding; row i of everything is what `records[i]` says.
+
+    Attributes:
+        records: as they came.
+        has_row: bool[n], False where there are no columns: a marker, or a record that was refused.
+        columns: `EVENT`[n]; amounts are in their own currency.
+        currency: uint8[n], `features.money.CURRENCY_CODES` of each amount, 0 where there is none.
+        judged: uint64[n], for a label the hash of the event that it judges, else 0.
+        accounts: the account of each row.
+        account_texts: the same as JSON writes it.
+        event_texts: `event_id` of each row as JSON writes it.
+        others: by row, whatever did not come in its plain form: events, markers, and why a record was refused.
+    """
 
     records: Sequence[LogRecord]
-    events: list[Event | InvalidRecord]
+    has_row: NDArray[np.bool_]
+    columns: Events
+    currency: NDArray[np.uint8]
+    judged: NDArray[np.uint64]
+    accounts: Keys
+    account_texts: Texts
+    event_texts: Texts
+    others: dict[int, Event | InvalidRecord]
+
+    def keys(self, rows: NDArray[np.intp]) -> Keys:
+        """Accounts of some rows."""
+        data, start, length, hashes = self.accounts
+        return Keys(data, start[rows], length[rows], hashes[rows])
+
+    def account_keys(self, rows: NDArray[np.intp]) -> list[bytes]:
+        """Account ids of some rows as UTF-8."""
+        data = self.accounts.data.tobytes()
+        start, length = self.accounts.start[rows], self.accounts.length[rows]
+        return [data[begin:end] for begin, end in zip(start.tolist(), (start + length).tolist(), strict=True)]
 
     def account_ids(self) -> list[str]:
         """Accounts that folding this batch touches; with repetitions."""
-        return [event.account_id for event in self.events if not isinstance(event, _NO_ACCOUNT)]
+        return [self.account_id(row) for row in np.flatnonzero(self.has_row).tolist()]
+
+    def account_id(self, row: int) -> str:
+        """The account of a row."""
+        return _text(self.accounts, row).decode()
+
+    def event_id(self, row: int) -> str:
+        """The id of a row's event."""
+        event = self.others.get(row)
+        if event is None:
+            return _text(self.event_texts, row).decode()
+        assert not isinstance(event, _NO_ROW)
+        return event.event_id
+
+    def markers(self) -> Iterator[tuple[int, Marker]]:
+        """Markers with their rows, in order."""
+        return ((row, event) for row, event in self.others.items() if isinstance(event, Marker))
+
+    def refused(self) -> Iterator[tuple[int, InvalidRecord]]:
+        """Records that were refused, with the reasons, in order."""
+        return ((row, event) for row, event in self.others.items() if isinstance(event, InvalidRecord))
 
     def model_references(self) -> list[str]:
         """Models that markers in this batch put in force."""
-        return [event.value for event in self.events if isinstance(event, Marker) and event.marker == "model"]
+        return [marker.value for _, marker in self.markers() if marker.marker == "model"]
 
 
 def decode_batch(records: Sequence[LogRecord], trusted: Trust) -> Decoded:
     """Decode each record; an internal kind from someone who may not write it is refused."""
-    events: list[Event | InvalidRecord] = []
-    for record in records:
-        event = decode(record.value, key=record.key, timestamp_ms=record.timestamp_ms)
-        if isinstance(event, _INTERNAL) and not trusted(record):
-            expected = "a judged kind; labels and markers need a valid assay-signature header"
-            kind = "label" if isinstance(event, Label) else "marker"
-            event = marked(record.value or b"", InvalidRecord("not_authorized", "$.type", expected, kind))
-        events.append(event)
-    return Decoded(records, events)
-
-
-def columns_of(
-    events: Sequence[Event], records: Sequence[LogRecord], rates: Rates
-) -> tuple[Events, NDArray[np.uint64]]:
-    """Columns of decoded events: `EVENT`[n] and, for labels, the hash of the event each judges, uint64[n].
-
-    Every currency must be in `rates` (see `rate_missing`); markers have no columns.
-    """
-    rows = [_row(event, record, rates) for event, record in zip(events, records, strict=True)]
-    columns = np.frombuffer(bytearray(b"".join(rows)), dtype=EVENT)
-    judged = [hash64(event.judged_event_id) if type(event) is Label else 0 for event in events]
-    return columns, np.array(judged, dtype=np.uint64)
-
-
-def rate_missing(event: Event, rates: Rates) -> InvalidRecord | None:
-    """Why an event's amount cannot be converted, None if it can or there is none."""
-    if isinstance(event, _WITH_MONEY) and event.currency is not None and not rates.has(event.currency):
-        if isinstance(event, Application) and event.requested_minor is None:
-            return None
-        return InvalidRecord("rate_missing", "$.currency", "a currency in the model's rates", event.currency)
-    return None
-
-
-def _row(event: Event, record: LogRecord, rates: Rates) -> bytes:
-    """One `EVENT` record. Payments are most of a log: theirs is written out, because each call would count."""
-    if type(event) is not Payment:
-        return _other_row(event, record, rates)
-    merchant, device, ip, payee = event.merchant_id, event.device_id, event.ip, event.beneficiary_id
-    latitude, longitude = event.lat, event.lon
-    if latitude is None or longitude is None:
-        latitude = longitude = _NAN
-    channel = event.channel
-    return _PACK(
-        event.time_ms,
-        record.offset,
-        _digest(event.event_id.encode()) or 1,
-        rates.to_base_minor(event.amount_minor, event.currency),
-        0 if merchant is None else _digest(merchant.encode()) or 1,
-        0 if device is None else _digest(device.encode()) or 1,
-        0 if ip is None else _digest(ip.encode()) or 1,
-        0 if payee is None else _digest(payee.encode()) or 1,
-        _digest(record.value or b"") & _CONTENT_MASK,
-        int(event.bin or 0),
-        NO_SCORE,
-        NO_SCORE,
-        latitude,
-        longitude,
-        country_code(event.country),
-        int(event.mcc or 0),
-        PAYMENT,
-        DECLINED if event.authorization == "declined" else 0,
-        NOT_JUDGED,
-        METHODS[event.method] if channel is None else METHODS[event.method] | CHANNELS[channel] << 4,
+    offsets, values, keys, timestamps, _ = zip(*records, strict=True) if records else ((),) * 5
+    data, start, length, key_start, key_length = _side_by_side(values, keys)
+    plain = new_plain(len(records))
+    latest_ms = _latest(timestamps)
+    read_plain(data, start, length, key_start, key_length, np.array(offsets, np.int64), latest_ms, new_scratch(), plain)
+    judged = np.zeros(len(records), dtype=np.uint64)
+    others: dict[int, Event | InvalidRecord] = {}
+    tail = _Tail(len(data))
+    has_row = plain.is_plain
+    account_texts = Texts(data, plain.account_start, plain.account_length)
+    if not has_row.all():
+        account_texts = Texts(data, plain.account_start.copy(), plain.account_length.copy())
+        for row in np.flatnonzero(~has_row).tolist():
+            others[row] = event = decode_record(records[row], trusted)
+            if not isinstance(event, _NO_ROW):
+                has_row[row] = True
+                judged[row] = _fill(plain, account_texts, row, event, records[row], tail)
+        data = tail.behind(data)
+    return Decoded(
+        records=records,
+        has_row=has_row,
+        columns=plain.events,
+        currency=plain.currency,
+        judged=judged,
+        accounts=Keys(data, plain.account_start, plain.account_length, plain.account_hash),
+        account_texts=account_texts._replace(data=data),
+        event_texts=Texts(data, plain.event_start, plain.event_length),
+        others=others,
     )
 
 
-def _other_row(event: Event, record: LogRecord, rates: Rates) -> bytes:
-    amount = country = marks = device = ip = 0
-    if isinstance(event, Login):
-        code = LOGIN
-        country = country_code(event.country)
-        if event.success is False:
-            marks = FAILED
-    elif isinstance(event, ProfileChange):
-        code = PROFILE_CHANGE
-    elif isinstance(event, Application):
-        code = APPLICATION
-        if event.requested_minor is not None and event.currency is not None:
-            amount = rates.to_base_minor(event.requested_minor, event.currency)
-    else:
-        assert isinstance(event, Label), f"a {type(event).__name__} has no columns"
-        code = LABEL
-        marks = FRAUD if event.label == "fraud" else LEGIT
-    if not isinstance(event, Label):
-        device = 0 if event.device_id is None else hash64(event.device_id)
-        ip = 0 if event.ip is None else hash64(event.ip)
-    content = _digest(record.value or b"") & _CONTENT_MASK
-    return _PACK(
-        event.time_ms,
-        record.offset,
-        hash64(event.event_id),
-        amount,
-        0,
-        device,
-        ip,
-        0,
-        content,
-        0,
-        NO_SCORE,
-        NO_SCORE,
-        _NAN,
-        _NAN,
-        country,
-        0,
-        code,
-        marks,
-        NOT_JUDGED,
-        0,
-    )
+class _Tail:
+    """Texts that the records do not hold as they are needed, to be put behind them."""
+
+    def __init__(self, start: int) -> None:
+        self._end = start
+        self._parts: list[bytes] = []
+
+    def add(self, text: bytes) -> tuple[int, int]:
+        """Where the text will begin, and its length."""
+        start = self._end
+        self._parts.append(text)
+        self._end += len(text)
+        return start, len(text)
+
+    def behind(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The data with everything that was added."""
+        return np.concatenate([data, np.frombuffer(b"".join(self._parts), dtype=np.uint8)]) if self._parts else data
+
+
+def _side_by_side(
+    values: Sequence[bytes | None], keys: Sequence[bytes | None]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """One buffer of all values and keys; start and length of each. Length -1: no key, or no value worth reading."""
+    value_length, value_data = _joined(values)
+    key_length, key_data = _joined(keys)
+    start, key_start = _starts(value_length), _starts(key_length) + len(value_data)
+    value_length[value_length > MAX_VALUE_BYTES] = -1
+    data = np.frombuffer(b"".join((value_data, key_data, bytes(SLACK_BYTES))), dtype=np.uint8)
+    return data, start, value_length, key_start, key_length
+
+
+def _joined(texts: Sequence[bytes | None]) -> tuple[NDArray[np.int64], bytes]:
+    if None in texts:
+        length = [-1 if text is None else len(text) for text in texts]
+        return np.array(length, dtype=np.int64), b"".join(text for text in texts if text is not None)
+    present = cast(Sequence[bytes], texts)
+    return np.fromiter(map(len, present), dtype=np.int64, count=len(present)), b"".join(present)
+
+
+def _starts(length: NDArray[np.int64]) -> NDArray[np.int64]:
+    taken = np.maximum(length, 0)
+    return np.cumsum(taken) - taken
+
+
+def _latest(timestamps_ms: Sequence[int | None]) -> NDArray[np.int64]:
+    """The latest time that each event may have."""
+    if None in timestamps_ms:
+        return np.array([_ANY_TIME if at is None else at + MAX_AHEAD_MS for at in timestamps_ms], dtype=np.int64)
+    return np.array(timestamps_ms, dtype=np.int64) + MAX_AHEAD_MS
+
+
+def decode_record(record: LogRecord, trusted: Trust) -> Event | InvalidRecord:
+    """What one record says, or why it was refused; an internal kind needs trust."""
+    event = decode(record.value, key=record.key, timestamp_ms=record.timestamp_ms)
+    if isinstance(event, _INTERNAL) and not trusted(record):
+        expected = "a judged kind; labels and markers need a valid assay-signature header"
+        kind = "label" if isinstance(event, Label) else "marker"
+        return marked(record.value or b"", InvalidRecord("not_authorized", "$.type", expected, kind))
+    return event
+
+
+def _fill(plain: Plain, account_texts: Texts, row: int, event: Any, record: LogRecord, tail: _Tail) -> int:
+    """Fill a row the long way; the hash of the event that a label judges, else 0."""
+    columns, currency, judged = event_row(event, record.offset, record.value or b"")
+    plain.events[row] = columns[0]
+    plain.currency[row] = currency
+    plain.account_hash[row] = hash64(event.account_id)
+    plain.account_start[row], plain.account_length[row] = tail.add(event.account_id.encode())
+    account_texts.start[row], account_texts.length[row] = tail.add(_json_text(event.account_id)[1:-1])
+    plain.event_start[row], plain.event_length[row] = tail.add(_json_text(event.event_id)[1:-1])
+    return judged
+
+
+def _text(texts: Keys | Texts, row: int) -> bytes:
+    start = int(texts.start[row])
+    return texts.data[start : start + int(texts.length[row])].tobytes()

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
+import numpy as np
 
 from features.errors import AssayError
-from features.keys import key_at, keys_of
+from features.keys import key_at
 from features.store import StateStore
 from streams.careful import TROUBLE_OUTSIDE, UnprocessableError, fold_carefully
 from streams.engine import Engine
@@ -216,7 +217,7 @@ class Partition:
         """Decode, and bring in the accounts."""
         batch = decode_batch(records, trusted)
         accounts = self.engine.accounts
-        keys = keys_of(batch.account_ids())
+        keys = batch.keys(np.flatnonzero(batch.has_row))
         missing = accounts.missing(keys)
         if len(missing):
             cold = [key_at(keys, row).decode() for row in missing.tolist()]

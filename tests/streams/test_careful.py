@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from features.errors import AssayError
 from features.store import MemoryStore
+from features.verdict_bytes import Texts
 from streams import engine as engine_module
 from streams.careful import UnprocessableError
 from streams.engine import Engine
@@ -22,6 +23,12 @@ from tests.streams.scoring import rows, scored
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
 
+
+def text_at(texts: Texts, place: int) -> str:
+    start = int(texts.start[place])
+    return texts.data[start : start + int(texts.length[place])].tobytes().decode()
+
+
 Broken = Callable[[pytest.MonkeyPatch, set[str]], None]
 
 
@@ -29,9 +36,9 @@ def breaking_the_state(patch: pytest.MonkeyPatch, event_ids: set[str]) -> None:
     """The state cannot take these events: raised after accounts and detector of the whole batch have changed."""
     score = Engine._score
 
-    def broken(self: Engine, segment: Any, applied: Any) -> Any:
-        scores = score(self, segment, applied)
-        if any(event.event_id in event_ids for event in segment.events):
+    def broken(self: Engine, segment: Any) -> Any:
+        scores = score(self, segment)
+        if any(segment.batch.event_id(row) in event_ids for row in segment.rows.tolist()):
             raise ValueError("no number")
         return scores
 
@@ -40,14 +47,14 @@ def breaking_the_state(patch: pytest.MonkeyPatch, event_ids: set[str]) -> None:
 
 def breaking_the_verdict(patch: pytest.MonkeyPatch, event_ids: set[str]) -> None:
     """No verdict can be made of these events, the state takes them."""
-    verdict = engine_module.Verdict
+    write = engine_module.verdict_bytes
 
-    def broken(**fields: Any) -> Any:
-        if fields["event_id"] in event_ids:
+    def broken(common: Any, decisions: int, texts: Texts, *others: Any) -> Any:
+        if any(text_at(texts, place) in event_ids for place in range(len(texts.start))):
             raise OverflowError("no text")
-        return verdict(**fields)
+        return write(common, decisions, texts, *others)
 
-    patch.setattr(engine_module, "Verdict", broken)
+    patch.setattr(engine_module, "verdict_bytes", broken)
 
 
 def new_partition(careful_until: int = ALWAYS) -> Partition:

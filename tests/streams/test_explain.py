@@ -17,7 +17,7 @@ from streams.explain import Explanation, Witnessed, explain, fields_of, witness
 from streams.explain_evidence import Evidence, evidence
 from streams.explain_find import Found, find_event, of_account
 from streams.explain_text import evidence_text, explanation_text
-from streams.intake import decode_batch
+from streams.intake import decode_record
 from streams.log import LogRecord
 from streams.log_range import PartitionRange
 from streams.signature import everybody
@@ -67,7 +67,7 @@ class Pasts:
         self.judged: dict[int, Event] = {}
         self.repeated: list[int] = []
         arrived: dict[str, list[tuple[int, Event]]] = defaultdict(list)
-        for record, event in zip(log, decode_batch(log, everybody).events, strict=True):
+        for record, event in ((record, decode_record(record, everybody)) for record in log):
             if not isinstance(event, Payment | Login | ProfileChange | Application):
                 continue
             past = arrived[event.account_id]

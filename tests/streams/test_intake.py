@@ -1,7 +1,6 @@
 """From bytes to decoded events, and from events to the columns that the kernel reads."""
 
 import math
-import struct
 from typing import Any
 
 import msgspec
@@ -24,12 +23,13 @@ from features.columns import (
     country_code,
     empty_events,
 )
+from features.conversion import to_base_minor, without_rate
 from features.errors import InvalidRecord
+from features.event_rows import event_row
 from features.events import Application, Event, Label, Login, Marker, Payment, ProfileChange
 from features.identity import hash64
 from features.money import Rates
-from streams import intake
-from streams.intake import columns_of, decode_batch, rate_missing
+from streams.intake import decode_batch
 from streams.log import LogRecord
 from streams.signature import everybody, nobody
 from tests.streams.logs import START_MS, label, model_marker, payment, records
@@ -53,8 +53,9 @@ LABEL = Label(
 
 
 def row_of(event: Event, offset: int = 7, value: bytes | None = b"value") -> dict[str, Any]:
-    columns, _ = columns_of([event], [LogRecord(offset, value)], RATES)
+    columns, currency, _ = event_row(event, offset, value or b"")
     assert columns.dtype == EVENT
+    columns["amount_minor"] = to_base_minor(columns["amount_minor"], np.array([currency], dtype=np.uint8), RATES)
     return {name: columns[name][0].item() for name in EVENT.names or ()}
 
 
@@ -149,18 +150,6 @@ def test_amounts_are_minor_units_of_the_base_currency(amount_minor: int, currenc
     assert row_of(paid)["amount_minor"] == row_of(asked)["amount_minor"] == base_minor
 
 
-def test_the_packed_struct_is_the_record_field_by_field() -> None:
-    """Written with struct, read with numpy: the same offsets, sizes and signs."""
-    codes = {"q": "<i8", "Q": "<u8", "I": "<u4", "i": "<i4", "f": "<f4", "H": "<u2", "B": "u1"}
-    layout = intake._PACK.__self__.format.lstrip("<")  # type: ignore[attr-defined]
-    place = 0
-    for code, name in zip(layout, EVENT.names or (), strict=True):
-        kind, offset = (EVENT.fields or {})[name][:2]
-        assert (np.dtype(codes[code]), place) == (kind, offset), name
-        place += struct.calcsize(f"<{code}")
-    assert place == EVENT.itemsize
-
-
 text = st.text(min_size=1, max_size=8)
 payments = st.builds(
     Payment,
@@ -211,53 +200,51 @@ def test_what_goes_into_a_row_comes_out_of_it(event: Payment, offset: int, value
 
 
 def test_rows_stand_in_the_order_of_the_batch_and_labels_name_what_they_judge() -> None:
-    batch = [PAYMENT, LABEL, LOGIN]
-    columns, judged = columns_of(batch, records([b"x", b"y", b"z"]), RATES)
-    assert columns["kind"].tolist() == [1, 5, 2]
-    assert columns["offset"].tolist() == [0, 1, 2]
-    assert judged.dtype == np.uint64
-    assert judged.tolist() == [0, hash64("p1"), 0]
-    columns["decision"] = 1  # the kernel writes into them
+    log = [payment(1, "a1", START_MS), label(2, "p1", "a2", START_MS), payment(3, "a1", START_MS)]
+    batch = decode_batch(records(log), everybody)
+    assert batch.columns["kind"].tolist() == [1, 5, 1]
+    assert batch.columns["offset"].tolist() == [0, 1, 2]
+    assert batch.judged.dtype == np.uint64
+    assert batch.judged.tolist() == [0, hash64("p1"), 0]
 
 
 def test_nothing_becomes_no_rows() -> None:
-    columns, judged = columns_of([], [], RATES)
-    assert (len(columns), columns.dtype, len(judged)) == (0, EVENT, 0)
+    batch = decode_batch([], everybody)
+    assert (len(batch.columns), batch.columns.dtype, len(batch.judged)) == (0, EVENT, 0)
 
 
 def test_a_marker_has_no_columns() -> None:
     marker = Marker(event_id="m", time_ms=1, marker="model", value="x")
     with pytest.raises(AssertionError, match="a Marker has no columns"):
-        columns_of([marker], [LogRecord(0, b"")], RATES)
+        event_row(marker, 0, b"")
 
 
 @pytest.mark.parametrize(
-    ("event", "currency"),
+    ("event", "is_known"),
     [
-        (msgspec.structs.replace(PAYMENT, currency="CHF"), "CHF"),
-        (msgspec.structs.replace(APPLICATION, currency="CHF"), "CHF"),
-        (msgspec.structs.replace(APPLICATION, currency="CHF", requested_minor=None), None),
-        (msgspec.structs.replace(APPLICATION, currency=None), None),
-        (PAYMENT, None),
-        (APPLICATION, None),
-        (LOGIN, None),
-        (CHANGE, None),
-        (LABEL, None),
+        (msgspec.structs.replace(PAYMENT, currency="CHF"), False),
+        (msgspec.structs.replace(APPLICATION, currency="CHF"), False),
+        (msgspec.structs.replace(APPLICATION, currency="CHF", requested_minor=None), True),
+        (msgspec.structs.replace(APPLICATION, currency=None), True),
+        (PAYMENT, True),
+        (APPLICATION, True),
+        (LOGIN, True),
+        (CHANGE, True),
+        (LABEL, True),
     ],
 )
-def test_an_amount_without_a_rate_is_refused_and_nothing_else(event: Event, currency: str | None) -> None:
-    refused = rate_missing(event, RATES)
-    if currency is None:
-        assert refused is None
+def test_only_an_amount_without_a_rate_cannot_be_converted(event: Event, is_known: bool) -> None:
+    currency = np.array([event_row(event, 0, b"").currency], dtype=np.uint8)
+    assert (len(without_rate(currency, RATES)) == 0) == is_known
+    if is_known:
         row_of(event)
-    else:
-        assert refused == InvalidRecord("rate_missing", "$.currency", "a currency in the model's rates", currency)
 
 
 def test_a_batch_is_decoded_record_by_record() -> None:
     log = [payment(1, "a1", START_MS), b"rubbish", label(2, "p1", "a2", START_MS), model_marker(3, "f" * 64, START_MS)]
     batch = decode_batch(records(log), everybody)
-    assert [type(event) for event in batch.events] == [Payment, InvalidRecord, Label, Marker]
+    assert {row: type(event) for row, event in batch.others.items()} == {1: InvalidRecord, 2: Label, 3: Marker}
+    assert batch.has_row.tolist() == [True, False, True, False]
     assert batch.account_ids() == ["a1", "a2"]
     assert batch.model_references() == ["f" * 64]
 
@@ -265,9 +252,11 @@ def test_a_batch_is_decoded_record_by_record() -> None:
 def test_only_internal_kinds_need_trust() -> None:
     log = [payment(1, "a1", START_MS), label(2, "p1", "a1", START_MS), model_marker(3, "f" * 64, START_MS)]
     batch = decode_batch(records(log), nobody)
-    assert isinstance(batch.events[0], Payment)
-    assert [getattr(event, "code", None) for event in batch.events] == [None, "not_authorized", "not_authorized"]
-    assert [getattr(event, "got", None) for event in batch.events] == [None, "label", "marker"]
+    refused = dict(batch.refused())
+    assert {row: (error.code, error.got) for row, error in refused.items()} == {
+        1: ("not_authorized", "label"),
+        2: ("not_authorized", "marker"),
+    }
     assert batch.account_ids() == ["a1"]
     assert batch.model_references() == []
 
@@ -283,5 +272,5 @@ def test_key_and_clock_of_the_record_are_checked() -> None:
         ],
         everybody,
     )
-    codes = [getattr(event, "code", None) for event in batch.events]
-    assert codes == [None, "key_mismatch", "null_value", "time_ahead"]
+    codes = {row: error.code for row, error in batch.refused()}
+    assert codes == {1: "key_mismatch", 2: "null_value", 3: "time_ahead"}
