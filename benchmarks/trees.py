@@ -57,6 +57,7 @@ def trees(seed: int, repeats: int) -> dict[str, Any]:
         "seed": seed,
         "compile_s": compile_s,
         "few_rows": forest.few_rows,
+        "leaves_per_tree": len(parsed.leaf_value) / parsed.tree_count,
         "compared_rows": ROWS,
         "equal": _equal_bits(forest_scores=_in_batches(ours, rows), library_scores=_in_batches(theirs, rows)),
     }
