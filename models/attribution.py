@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 
 from features.compiled import compiled
 from models.booster import CONTRIBUTIONS, Booster
-from models.trees import Trees
-
-NEARLY_ZERO = float(np.float32(1e-35))
-"""LightGBM reads a value that is no larger as 0."""
-"""LightGBM reads a value of at most this size as 0 (`kZeroThreshold`)."""
+from models.trees import NEARLY_ZERO, Trees
 
 
 @dataclass(frozen=True, slots=True, eq=False)

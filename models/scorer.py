@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from models.artefact import Artefact
 from models.attribution import Contributions, path_contributions, shap_contributions
 from models.booster import RAW_SCORE, Booster
-from models.forest import Forest, forest_of, raw_scores
+from models.forest import Forest, forest_of, raw_scores, scores_by_kernel
 from models.golden import Golden
-from models.trees import Trees
+from models.trees import Trees, UnsupportedTrees
 
 _log = logging.getLogger("assay.scorer")
 
@@ -26,7 +26,7 @@ class Scorer:
     known, n >= 0. A row gets the same bits alone and in any batch.
 
     Raw scores come from the compiled forest, which has to give the golden scores first; from LightGBM where the
-    forest cannot hold the model (`is_compiled` is False then).
+    forest cannot hold the model (`is_compiled` is False then, and the log says why).
 
     Args:
         artefact: from `models.artefact.load_artefact`, which has tried it in another process: a damaged model would
@@ -38,10 +38,21 @@ class Scorer:
         self._feature_count = len(artefact.manifest.feature_set.names)
         self._calibration = artefact.manifest.calibration
         self._trees = artefact.trees
-        self._forest = forest_of(artefact.trees) if isinstance(artefact.trees, Trees) else None
-        if self._forest is not None and not _gives(self._forest, artefact.golden):
-            _log.error("model %s: the compiled forest does not give the golden scores; LightGBM is used", artefact.id)
-            self._forest = None
+        self._forest: Forest | None = None
+        if isinstance(artefact.trees, UnsupportedTrees):
+            _log.warning(
+                "model %s is not compiled, LightGBM scores it: the same scores, later. The reason: %s",
+                artefact.id[:16],
+                artefact.trees.reason,
+            )
+            return
+        forest = forest_of(artefact.trees)
+        if _gives(forest, artefact.golden):
+            self._forest = forest
+        else:
+            _log.error(
+                "model %s: the compiled forest does not give the golden scores; LightGBM is used", artefact.id[:16]
+            )
 
     @cached_property
     def _booster(self) -> Booster:
@@ -81,6 +92,7 @@ class Scorer:
 
 
 def _gives(forest: Forest, golden: Golden) -> bool:
-    """Whether the forest gives the golden rows the scores that LightGBM gave them, to the last bit."""
-    scores = raw_scores(forest, np.ascontiguousarray(golden.rows))
-    return np.array_equal(scores.view(np.int64), golden.scores.view(np.int64))
+    """Whether every kernel gives the golden rows the scores that LightGBM gave them, to the last bit."""
+    expected = golden.scores.view(np.int64)
+    by_kernel = scores_by_kernel(forest, np.ascontiguousarray(golden.rows))
+    return all(np.array_equal(scores.view(np.int64), expected) for scores in by_kernel)

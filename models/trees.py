@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from features.errors import AssayError
 
+NEARLY_ZERO = float(np.float32(1e-35))
+"""LightGBM reads a value of at most this size as 0 (`kZeroThreshold`)."""
+
 _CATEGORICAL, _DEFAULT_LEFT, _MISSING_SHIFT = 1, 2, 2
 _MISSING_ZERO, _MISSING_NAN = 1, 2
 

@@ -43,6 +43,11 @@ class WorkerMetrics:
             "assay_snapshots_failed", "Snapshots that could not be stored since the start", registry=self.registry
         )
         self.model_info = Info("assay_model", "Model and policy in force", registry=self.registry)
+        self.model_not_compiled = Gauge(
+            "assay_model_not_compiled",
+            "1 while the model in force is scored by LightGBM itself, not by the compiled forest",
+            registry=self.registry,
+        )
         self.degraded = Gauge(
             "assay_degraded", "1 while a model asked for by the log could not be opened", registry=self.registry
         )

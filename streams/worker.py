@@ -297,7 +297,7 @@ class Worker:
             owned.partition.hot_bytes = hot_bytes
 
     def _measure(self) -> None:
-        degraded = False
+        degraded = not_compiled = False
         accounts = 0
         for number, owned in self._owned.items():
             behind = self._log.end(number) - owned.partition.next_offset
@@ -305,11 +305,13 @@ class Worker:
             accounts += len(owned.partition.engine.accounts)
             degraded |= owned.partition.engine.degraded
             model = owned.partition.engine.model
+            not_compiled |= not model.scorer.is_compiled
             self.metrics.model_info.info({"model": model.id[:16], "policy": model.artefact.policy_id[:16]})
         for number in self._catching_up.partitions:
             self.metrics.lag_records.labels(str(number)).set(self._catching_up.behind(number))
         self.metrics.hot_accounts.set(accounts)
         self.metrics.degraded.set(degraded)
+        self.metrics.model_not_compiled.set(not_compiled)
 
     def unhealthy(self) -> str | None:
         """Why this process should be restarted, None if it should not."""

@@ -64,6 +64,10 @@ class _FragileScorer:
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
 
+    @property
+    def is_compiled(self) -> bool:
+        return self._scorer.is_compiled
+
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         if (rows[:, _AMOUNT] == POISON_MINOR).any():
             raise ZeroDivisionError("poison")

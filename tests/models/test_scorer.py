@@ -1,3 +1,4 @@
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from features.errors import AssayError
 from models.artefact import load_artefact
 from models.booster import Booster, library_version
+from models.forest import scores_by_kernel
 from models.scorer import Scorer
 from models.trees import UnsupportedTrees
 from tests.models.artefacts import FEATURE_SET, FEATURES, make
@@ -54,6 +56,30 @@ def test_rows_of_any_memory_order_score_the_same(scorer, rows):
     assert scorer.raw(wide[:, 2:-2]).tobytes() == expected
 
 
+def test_a_model_that_assay_trains_is_compiled(scorer):
+    assert scorer.is_compiled
+
+
+@pytest.mark.parametrize("kernel", [0, 1])
+def test_a_kernel_that_misses_a_golden_score_is_not_used(tmp_path, monkeypatch, text, rows, caplog, kernel):
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    make(tmp_path / "m", model_text=text)
+    artefact = load_artefact(tmp_path / "m", FEATURE_SET)
+
+    def one_is_wrong(forest, golden_rows):
+        scores = scores_by_kernel(forest, golden_rows)
+        scores[kernel][-1] = np.nextafter(scores[kernel][-1], np.inf)
+        return scores
+
+    monkeypatch.setattr("models.scorer.scores_by_kernel", one_is_wrong)
+    with caplog.at_level(logging.ERROR, "assay.scorer"):
+        scorer = Scorer(artefact)
+    assert "does not give the golden scores" in caplog.text
+    assert not scorer.is_compiled
+    expected = lightgbm.Booster(model_str=text).predict(rows, raw_score=True, num_threads=1, validate_features=False)
+    assert scorer.raw(rows).tobytes() == expected.tobytes()
+
+
 def test_no_rows_give_no_scores(scorer):
     nothing = np.empty((0, FEATURES), dtype=np.float32)
     assert scorer.raw(nothing).shape == (0,)
@@ -84,13 +110,18 @@ def test_scoring_changes_neither_rows_nor_later_scores(scorer, rows):
     assert scorer.score(rows).tobytes() == first.tobytes()
 
 
-def test_a_model_that_the_arrays_do_not_hold_is_scored_and_explained_all_the_same(tmp_path, monkeypatch, rows):
+def test_a_model_that_the_arrays_do_not_hold_is_scored_and_explained_all_the_same(tmp_path, monkeypatch, rows, caplog):
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     booster = train(2, features=FEATURES, names=FEATURE_SET.names, zero_as_missing=True)
     make(tmp_path / "m", model_text=booster.model_to_string())
     artefact = load_artefact(tmp_path / "m", FEATURE_SET)
     assert isinstance(artefact.trees, UnsupportedTrees)
-    scorer = Scorer(artefact)
+    with caplog.at_level(logging.WARNING, "assay.scorer"):
+        scorer = Scorer(artefact)
+    (message,) = caplog.messages
+    assert message.startswith(f"model {artefact.id[:16]} is not compiled")
+    assert message.endswith("The reason: there is a split that reads zero as missing")
+    assert not scorer.is_compiled
     assert scorer.raw(rows).tobytes() == booster.predict(rows, raw_score=True).tobytes()
     contributions = scorer.contributions(rows[:100])
     assert np.abs(contributions.values.sum(axis=1) + contributions.bias - scorer.raw(rows[:100])).max() < 1e-9
