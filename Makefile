@@ -31,7 +31,7 @@ check: setup  ## style, types, import direction, commands in the README
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
-bench: setup  ## measure speed and memory on this machine
+bench: setup  ## measure speed, memory and latency on this machine
 	$(BIN)/python -m benchmarks
 
 chaos: setup  ## kill workers KILLS times (100) at moments drawn from SEED (1), then check every verdict
@@ -40,6 +40,7 @@ chaos: setup  ## kill workers KILLS times (100) at moments drawn from SEED (1), 
 lock:  ## pin every package with its hashes (needs uv)
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements.lock
 	uv pip compile pyproject.toml --universal --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements-dev.lock
+	uv pip compile benchmarks/peers/requirements.in --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o benchmarks/peers/requirements.txt
 
 clean:  ## remove the environment and every cache of this checkout
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis assay-demo

@@ -8,25 +8,27 @@ import orjson
 
 from benchmarks.report import ASSAY, circumstances, run
 
+EVENTS = 200_000
+
 
 def simulate(directory: Path, events: int, seed: int) -> Path:
     """Simulated events, made once per directory."""
     path = directory / "events.jsonl"
     if not path.exists():
-        run([ASSAY, "simulate", "--events", str(events), "--seed", str(seed), "--out", str(directory)], core=None)
+        run([*ASSAY, "simulate", "--events", str(events), "--seed", str(seed), "--out", str(directory)], core=None)
     return path
 
 
-def throughput(directory: Path, events: int, seed: int, repeats: int) -> dict[str, Any]:
+def throughput(directory: Path, seed: int, repeats: int, events: int = EVENTS) -> dict[str, Any]:
     """Median over several runs, after one to warm up; start-up is measured apart and taken off."""
     path = simulate(directory / f"events-{events}-{seed}", events, seed)
     one = directory / "one.jsonl"
     with path.open("rb") as file:
         one.write_bytes(file.readline())
     out = str(directory / "verdicts.jsonl")
-    run([ASSAY, "score", str(one), "--out", out])
-    startups = [run([ASSAY, "score", str(one), "--out", out]).wall_s for _ in range(repeats)]
-    runs = [run([ASSAY, "score", str(path), "--out", out, "--json"]) for _ in range(repeats)]
+    run([*ASSAY, "score", str(one), "--out", out])
+    startups = [run([*ASSAY, "score", str(one), "--out", out]).wall_s for _ in range(repeats)]
+    runs = [run([*ASSAY, "score", str(path), "--out", out, "--json"]) for _ in range(repeats)]
     summary = orjson.loads(runs[-1].output)
     startup_s = statistics.median(startups)
     wall_s = statistics.median(one_run.wall_s for one_run in runs)
@@ -35,6 +37,7 @@ def throughput(directory: Path, events: int, seed: int, repeats: int) -> dict[st
             f"{summary['records']} simulated records, seed {seed}",
             "one process on one core, disk cache warm; start-up is subtracted from events_per_s",
         ),
+        "seed": seed,
         "startup_to_first_verdict_s": startup_s,
         "wall_s": wall_s,
         "events_per_s": summary["records"] / (wall_s - startup_s),

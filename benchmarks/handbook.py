@@ -38,12 +38,12 @@ def write_events(source: Path, target: Path) -> int:
     return len(ids)
 
 
-def score(source: Path, directory: Path) -> dict[str, Any]:
-    """Wall time and memory of scoring every row."""
+def score(directory: Path, handbook: Path) -> dict[str, Any]:
+    """Wall time and memory of scoring every row of `handbook`."""
     events = directory / "handbook.jsonl"
-    rows = write_events(source, events)
+    rows = write_events(handbook, events)
     verdicts = directory / "handbook-verdicts.jsonl"
-    result = run([ASSAY, "score", str(events), "--out", str(verdicts), "--json"])
+    result = run([*ASSAY, "score", str(events), "--out", str(verdicts), "--json"])
     summary = orjson.loads(result.output)
     with verdicts.open("rb") as file:
         judged = {orjson.loads(line)["event_id"] for line in file}

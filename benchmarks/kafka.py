@@ -1,6 +1,5 @@
 """The Kafka end, exactly once: events in, verdicts out, compared byte for byte with `assay score` of the same log."""
 
-import os
 import shutil
 import subprocess
 import time
@@ -15,14 +14,15 @@ import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.file_to_file import simulate
-from benchmarks.report import ASSAY, circumstances, run
+from benchmarks.report import ASSAY, circumstances, environment, run
 from streams import broker
 from streams.admin import apply_topics, connect
 
 PREFIX = "bench."
+EVENTS = 100_000
 
 
-def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> dict[str, Any]:
+def end_to_end(directory: Path, seed: int, events: int = EVENTS, partitions: int = 2) -> dict[str, Any]:
     """Produce, judge with one worker, read back, compare."""
     path = simulate(directory / f"events-{events * 11 // 10}-{seed}", events * 11 // 10, seed)
     log = list(islice(_judged(path), events))
@@ -41,8 +41,8 @@ def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> 
         producer.flush()
         started = time.perf_counter()
         worker = subprocess.Popen(
-            [ASSAY, "run", "--bootstrap", running.bootstrap_servers, "--http-port", "19109"],
-            env={**os.environ, "ASSAY_TOPICS_PREFIX": PREFIX, "ASSAY_STATE_DIRECTORY": str(directory / "kafka-state")},
+            [*ASSAY, "run", "--bootstrap", running.bootstrap_servers, "--http-port", "19109"],
+            env=environment(ASSAY_TOPICS_PREFIX=PREFIX, ASSAY_STATE_DIRECTORY=str(directory / "kafka-state")),
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -55,7 +55,7 @@ def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> 
     for number, part in enumerate(parts):
         events_file, verdicts_file = directory / f"part-{number}.jsonl", directory / f"part-{number}.verdicts.jsonl"
         events_file.write_bytes(b"".join(value + b"\n" for value in part))
-        run([ASSAY, "score", str(events_file), "--out", str(verdicts_file), "--partition", str(number)])
+        run([*ASSAY, "score", str(events_file), "--out", str(verdicts_file), "--partition", str(number)])
         expected = verdicts_file.read_bytes().splitlines()
         mine = found["verdicts"][number]
         different += sum(a != b for a, b in zip(mine, expected, strict=False)) + abs(len(mine) - len(expected))
@@ -66,6 +66,7 @@ def end_to_end(directory: Path, events: int, seed: int, partitions: int = 2) -> 
             f"{len(log)} simulated judged events, every 500th damaged, seed {seed}, {partitions} partitions",
             "broker, worker and reader share the machine; the worker's start is part of seconds",
         ),
+        "seed": seed,
         "events": len(log),
         "verdicts": sum(ids.values()),
         "dead_letters": sum(map(len, found["events.dlq"].values())),

@@ -29,19 +29,17 @@ from streams.worker import Worker
 PREFIX = "bench-recovery."
 PARTITIONS = 2
 EVENTS = 2_000_000
-"""Unless another number is asked for."""
 _MOST_QUEUED = 200_000
 
 
-def recovery(directory: Path, events: int, seed: int) -> dict[str, Any]:
+def recovery(directory: Path, seed: int, events: int = EVENTS) -> dict[str, Any]:
     """Judge a log, crash before any checkpoint, come back: rates of both, and their ratio; and the same in one process.
 
     Args:
         directory: for data.
-        events: records of the log; 0: `EVENTS`.
         seed: of the simulated traffic.
+        events: records of the log.
     """
-    events = events or EVENTS
     path = simulate(directory / f"events-{events}-{seed}", events, seed)
     for leftover in ("recovery-broker", "recovery-state"):
         shutil.rmtree(directory / leftover, ignore_errors=True)
@@ -61,6 +59,7 @@ def recovery(directory: Path, events: int, seed: int) -> dict[str, Any]:
             "broker, worker and its processes share the machine; live from the first batch to the last, recovery from "
             "the turn that gives the partitions until the worker is ready, the start of its processes included",
         ),
+        "seed": seed,
         "events": records,
         "live_events_per_s": records / live_s,
         "alone_events_per_s": records / alone_s,

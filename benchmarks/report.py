@@ -6,14 +6,38 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from features.errors import AssayError
+
 ROOT = Path(__file__).resolve().parents[1]
-ASSAY = str(Path(sys.executable).with_name("assay"))
+ASSAY = (sys.executable, "-P", "-m", "streams.cli")
+"""The command of this checkout, whatever is installed; run it with `environment`."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Environment of a measured process: this checkout's code, none of the user's settings but the cache.
+
+    Args:
+        more: further variables.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name == "ASSAY_CACHE"}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
+
+
+def cache_directory() -> Path:
+    """Where workloads and the rivals' environment are kept: ``$ASSAY_CACHE/benchmarks``, else below ``~/.cache``."""
+    return Path(os.environ.get("ASSAY_CACHE") or Path.home() / ".cache" / "assay") / "benchmarks"
+
+
+def announce(what: str) -> None:
+    """One line of progress, for whoever waits."""
+    print(f"bench: {what}", file=sys.stderr, flush=True)
 
 
 def circumstances(data: str, bias: str) -> dict[str, Any]:
@@ -48,13 +72,17 @@ class Run:
     output: str
 
 
-def run(arguments: list[str], *, core: int | None = 0, environment: dict[str, str] | None = None) -> Run:
-    """Run a command to its end, pinned to one core (None: not pinned), and measure it."""
+def run(arguments: Sequence[str], *, core: int | None = 0) -> Run:
+    """Run a command to its end, pinned to one core (None: not pinned), and measure it.
+
+    Raises:
+        AssayError: it failed; what it said is on standard error.
+    """
     started = time.perf_counter()
     process = subprocess.Popen(
         arguments,
         stdout=subprocess.PIPE,
-        env={**os.environ, **(environment or {})},
+        env=environment(),
         preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
     )
     assert process.stdout is not None
@@ -63,18 +91,19 @@ def run(arguments: list[str], *, core: int | None = 0, environment: dict[str, st
     wall_s = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}")
+        raise AssayError(f"{' '.join(arguments)} ended with {process.returncode}; its own words stand above")
     return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
 
 
 def show(title: str, facts: dict[str, Any], *, as_json: bool) -> None:
     """Print one measurement, for people or for machines."""
     if as_json:
-        sys.stdout.buffer.write(orjson.dumps({"benchmark": title, **facts}) + b"\n")
+        print(orjson.dumps({"benchmark": title, **facts}).decode(), flush=True)
         return
     print(title)
     for name, value in facts.items():
-        print(f"  {name:24} {value:,.2f}" if isinstance(value, float) else f"  {name:24} {value}")
+        print(f"  {name:28} {value:,.2f}" if isinstance(value, float) else f"  {name:28} {value}")
+    sys.stdout.flush()
 
 
 def open_files_limit() -> None:

@@ -1,6 +1,5 @@
 """A clean restart on a state of a million accounts: how long until the worker judges again."""
 
-import os
 import shutil
 import subprocess
 import time
@@ -10,8 +9,9 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from benchmarks.many_accounts import memory, payments
-from benchmarks.report import ASSAY, circumstances
+from benchmarks.many_accounts import ACCOUNTS, memory, payments
+from benchmarks.report import ASSAY, circumstances, environment
+from features.errors import AssayError
 from features.rocks_store import RocksStore
 from streams import broker
 from streams.admin import apply_topics, connect, topic_id
@@ -21,11 +21,11 @@ from streams.topic_identity import topic_id_value
 PREFIX = "fraud."
 
 
-def restart(directory: Path, accounts: int, seed: int, repeats: int = 3) -> dict[str, Any]:
+def restart(directory: Path, seed: int, accounts: int = ACCOUNTS, repeats: int = 3) -> dict[str, Any]:
     """Seconds from the start of `assay run` to its first verdict, on a state that holds every account."""
     events = accounts * 3 // 2
     state = directory / "state-many-accounts"
-    memory(directory, accounts, events, seed)  # the log's state, made from a file
+    memory(directory, seed, accounts)  # the log's state, made from a file
     shutil.rmtree(directory / "restart-broker", ignore_errors=True)
     with broker.start(directory / "restart-broker") as running:
         client, _ = connect(running.client_settings)
@@ -42,6 +42,7 @@ def restart(directory: Path, accounts: int, seed: int, repeats: int = 3) -> dict
         **circumstances(
             f"{accounts} accounts, {events} payments, seed {seed}", "the files of the state are in the page cache"
         ),
+        "seed": seed,
         "accounts": accounts,
         "start_to_first_verdict_s": sorted(seconds)[len(seconds) // 2],
         "slowest_s": max(seconds),
@@ -77,13 +78,13 @@ def _start(settings: dict[str, str], state: Path, number: int) -> float:
     consumer.assign([place])
     _produce(settings, [orjson.dumps(payment)])
     started_s = time.perf_counter()
-    environment = {**os.environ, "ASSAY_STATE_DIRECTORY": str(state), "ASSAY_HTTP_PORT": "-1"}
-    command = [ASSAY, "run", "--bootstrap", settings["bootstrap.servers"]]
-    worker = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    variables = environment(ASSAY_STATE_DIRECTORY=str(state), ASSAY_HTTP_PORT="-1")
+    command = [*ASSAY, "run", "--bootstrap", settings["bootstrap.servers"]]
+    worker = subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL)
     try:
         while not [message for message in consumer.consume(1, 0.05) if message.error() is None]:
             if worker.poll() is not None:
-                raise SystemExit(f"the worker ended with {worker.returncode}")
+                raise AssayError(f"the worker ended with {worker.returncode}: start it by hand to see why")
         return time.perf_counter() - started_s
     finally:
         consumer.close()

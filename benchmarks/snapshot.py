@@ -1,6 +1,5 @@
 """What a snapshot of a large state costs the verdicts that are made meanwhile: gaps between them, as histograms."""
 
-import os
 import shutil
 import subprocess
 import threading
@@ -13,7 +12,8 @@ import numpy as np
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from benchmarks.report import ASSAY, circumstances
+from benchmarks.report import ASSAY, circumstances, environment
+from features.errors import AssayError
 from features.rocks_store import RocksStore
 from streams import broker
 from streams.admin import apply_topics, connect
@@ -24,7 +24,9 @@ _EDGES_MS = (0, 10, 20, 50, 100, 150, 200, 500, 1_000, 100_000)
 _FILL_BYTES = 900
 
 
-def snapshot(directory: Path, mebibytes: int, seed: int, seconds: float = 30.0, rate: int = 300) -> dict[str, Any]:
+def snapshot(
+    directory: Path, seed: int, mebibytes: int = 1_024, seconds: float = 30.0, rate: int = 300
+) -> dict[str, Any]:
     """Payments at a steady rate through a worker: `seconds` without snapshots, then as long with one every 5 s."""
     state, copies = directory / "snapshot-state", directory / "snapshot-copies"
     for leftover in (state, copies, directory / "snapshot-broker"):
@@ -51,8 +53,10 @@ def snapshot(directory: Path, mebibytes: int, seed: int, seconds: float = 30.0, 
             f"{rate} payments/s for {seconds:g} s each, {mebibytes} MiB of further accounts, seed {seed}",
             "broker, worker, producer and reader share two cores; store and state are on one disk",
         ),
+        "seed": seed,
         "snapshots": manifests,
         "stored_mebibytes": stored / 2**20,
+        "ratio": float(np.quantile(gaps["with"], 0.99) / np.quantile(gaps["without"], 0.99)),
         "longest_gap_without_ms": max(gaps["without"]),
         "longest_gap_with_ms": max(gaps["with"]),
         "p99_gap_without_ms": float(np.quantile(gaps["without"], 0.99)),
@@ -66,20 +70,19 @@ class _Worker:
     """`assay run` as a process."""
 
     def __init__(self, settings: dict[str, str], state: Path, snapshots: str) -> None:
-        environment = {
-            **os.environ,
-            "ASSAY_STATE_DIRECTORY": str(state),
-            "ASSAY_STATE_CHECKPOINT_SECONDS": "2",
-            "ASSAY_SNAPSHOTS_URL": snapshots,
-            "ASSAY_SNAPSHOTS_EVERY_SECONDS": "5",
-            "ASSAY_HTTP_PORT": "-1",
-        }
-        command = [ASSAY, "run", "--bootstrap", settings["bootstrap.servers"]]
-        self._process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        variables = environment(
+            ASSAY_STATE_DIRECTORY=str(state),
+            ASSAY_STATE_CHECKPOINT_SECONDS="2",
+            ASSAY_SNAPSHOTS_URL=snapshots,
+            ASSAY_SNAPSHOTS_EVERY_SECONDS="5",
+            ASSAY_HTTP_PORT="-1",
+        )
+        command = [*ASSAY, "run", "--bootstrap", settings["bootstrap.servers"]]
+        self._process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
 
     def check(self) -> None:
         if self._process.poll() is not None:
-            raise SystemExit(f"the worker ended: {self._process.communicate()[1]}")
+            raise AssayError(f"the worker ended: {self._process.communicate()[1]}")
 
     def __enter__(self) -> "_Worker":
         return self
@@ -115,7 +118,7 @@ def _judge(settings: dict[str, str], count: int, rate: int, first: int) -> list[
     while len(times) < count:
         times += [time.perf_counter()] * sum(message.error() is None for message in consumer.consume(1_000, 0.05))
         if times and time.perf_counter() - times[-1] > 60:
-            raise SystemExit(f"{len(times)} of {count} verdicts came")
+            raise AssayError(f"{len(times)} of {count} verdicts came within 60 s of the one before")
     sender.join()
     consumer.close()
     arrivals = np.unique(np.array(times))

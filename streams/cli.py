@@ -11,6 +11,7 @@ import typer
 from features.errors import AssayError
 from streams.commands import (
     archive,
+    bench,
     broker,
     config,
     demo,
@@ -48,6 +49,7 @@ app.command("explain")(explain.explain)
 app.add_typer(state.app, name="state")
 app.add_typer(dlq.app, name="dlq")
 app.command("archive")(archive.archive)
+app.command("bench", cls=bench.WithTable)(bench.bench)
 app.command("schema")(schema.schema)
 app.command("config")(config.config)
 

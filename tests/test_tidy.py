@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from streams.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("features", "models", "streams")
+PACKAGES = ("features", "models", "streams", "benchmarks")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
@@ -38,6 +38,21 @@ def test_features_know_nothing_of_models_streams_or_kafka() -> None:
 
 def test_models_know_nothing_of_streams_or_kafka() -> None:
     assert not imports_of("models") & {"streams", "confluent_kafka", "faust", "rocksdict"}
+
+
+def test_only_the_bench_command_knows_the_benchmarks_and_only_when_it_runs() -> None:
+    product = [path for path in SOURCES if "benchmarks" not in path.relative_to(ROOT).parts]
+    knowing = [path for path in product if {name for name in imported_by(path) if name.startswith("benchmarks")}]
+    assert [path.relative_to(ROOT).as_posix() for path in knowing] == ["streams/commands/bench.py"]
+    at_the_top = {node.module for node in ast.parse(knowing[0].read_text()).body if isinstance(node, ast.ImportFrom)}
+    assert not [module for module in at_the_top if module and module.startswith("benchmarks")]
+
+
+def test_rivals_know_nothing_of_the_product() -> None:
+    names = {name for path in (ROOT / "benchmarks" / "peers").glob("*.py") for name in imported_by(path)}
+    ours = {name for name in names if name.split(".")[0] in PACKAGES}
+    assert ours
+    assert all(name.startswith("benchmarks.peers") for name in ours)
 
 
 def test_rocksdb_is_touched_in_one_place() -> None:
@@ -107,7 +122,7 @@ def test_commands_shown_to_people_exist_with_their_options(document: Path) -> No
 
 
 def test_the_lock_pins_every_package_with_hashes_and_names_no_host() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "benchmarks/peers/requirements.txt"):
         text = (ROOT / name).read_text()
         assert "://" not in text
         pinned = re.findall(r"^[A-Za-z0-9_.-]+==.*\\$", text, flags=re.MULTILINE)
