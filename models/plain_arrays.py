@@ -21,3 +21,9 @@ def plain(array: NDArray[Any], dtype: type[Number]) -> NDArray[Number]:
         return array
     with np.errstate(over="ignore"):
         return np.array(array, dtype=dtype, order="C")
+
+
+def shapes_differ(inputs: int, rows: NDArray[Any], learn: NDArray[Any]) -> ValueError:
+    """The error for rows that do not fit a detector with so many inputs, or `learn` that does not fit the rows."""
+    expected = f"rows of shape (n, {inputs}) and learn of shape (n,)"
+    return ValueError(f"expected {expected}, got {rows.shape} and {learn.shape}")

@@ -22,7 +22,7 @@ from features.kernel import APPLIED, APPROXIMATE, CONFLICT, DUPLICATE, NOT_IN_HI
 from features.records import Coordinates, Judged, Outcome, Verdict
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
-from models.reasons import reasons_for
+from models.reasons import leading_tails, reasons_for
 from streams.flags import flag_names
 from streams.intake import Decoded, columns_of, rate_missing
 from streams.log import JudgedFeatures, LogRecord, Outgoing, Output, SetAside
@@ -47,6 +47,7 @@ class _Scores(NamedTuple):
     rows: NDArray[np.intp]
     score: NDArray[np.float64]
     anomaly: NDArray[np.float64]
+    tails: NDArray[np.float64] | None
     outcome: NDArray[np.uint8]
     expected_loss_minor: NDArray[np.int64]
 
@@ -178,11 +179,11 @@ class Engine:
         kinds = segment.columns["kind"]
         rows = np.flatnonzero((applied.status == APPLIED) & np.isin(kinds, JUDGED_KINDS))
         features = applied.features[rows]
-        inputs = np.ascontiguousarray(features[:, self.model.detector_columns], dtype=np.float64)
-        anomaly = np.round(self.detector.score_learn_many(inputs, np.ones(len(rows), dtype=np.bool_)), 6)
+        anomalies = self.detector.anomalies(features, self.model.detector_columns, np.ones(len(rows), dtype=np.bool_))
+        anomaly = np.round(anomalies.score, 6)
         score = self.model.scorer.score(features)
         decisions = decide(self.model.policy, score, anomaly, segment.columns["amount_minor"][rows], kinds[rows])
-        return _Scores(rows, score, anomaly, decisions.outcome, decisions.expected_loss_minor)
+        return _Scores(rows, score, anomaly, anomalies.tails, decisions.outcome, decisions.expected_loss_minor)
 
     def _publish_verdicts(self, segment: _Segment, applied: Applied, scores: _Scores, output: Output) -> None:
         model, model_id, policy_id = self.model, self.model.id[:16], self.model.artefact.policy_id[:16]
@@ -203,6 +204,7 @@ class Engine:
                     anomaly=float(scores.anomaly[place]),
                     policy=model.policy,
                     money=model.money,
+                    tails=leading_tails(scores.tails, place, model.detector_columns),
                 )
         numbers = zip(
             scores.rows.tolist(),
