@@ -8,13 +8,17 @@ import hashlib
 import math
 import struct
 import zlib
-from typing import Literal, Protocol, assert_never
+from typing import Any, Literal, NamedTuple, Protocol, assert_never
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import AssayError
+from models.plain_arrays import shapes_differ
+
+DetectorKind = Literal["half_space_trees", "tail_log_probability", "river"]
+"""Which detector: see `DetectorSpec`."""
 
 Limits = tuple[float, float]
 """Range (low, high) of one input, low < high."""
@@ -28,30 +32,56 @@ SEAL_MAGIC = b"ADET"
 SEAL_VERSION = 1
 
 
-class Detector(Protocol):
-    """What every online detector can do. State belongs to one partition and depends on its rows alone."""
+class Anomalies(NamedTuple):
+    """What a detector says of some rows.
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the input features, in the order of the columns."""
+    Attributes:
+        score: float64 (n,) in [0, 1], higher = more unusual; NaN where the detector was **not yet warm**.
+        tails: float64 (n, k), how far out in a tail each input lies: -ln of the share of recent rows that lie as far
+            out or farther, positive where the value is high, negative where it is low, 0 where it is missing or
+            nothing is known. None from a detector that cannot tell its inputs apart.
+    """
+
+    score: NDArray[np.float64]
+    tails: NDArray[np.float64] | None = None
+
+
+class Detector(Protocol):
+    """What every online detector can do. State belongs to one partition and depends on its rows alone.
+
+    Attributes:
+        names: the input features, in order.
+    """
+
+    names: tuple[str, ...]
 
     @property
     def is_warm(self) -> bool:
         """True once enough rows were learnt for scores to say something."""
 
-    def score_learn_many(self, rows: NDArray[np.float64], learn: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def anomalies(
+        self, features: NDArray[np.float32], columns: NDArray[np.int64], learn: NDArray[np.bool_]
+    ) -> Anomalies:
         """Score each row, then learn it where `learn` says so, in order; how rows are cut into calls is no matter.
 
         Args:
-            rows: float64 (n, number of names), raw values of the features; NaN and infinite values are missing.
+            features: float32 (n, f), raw values as served; NaN and infinite values are missing.
+            columns: int64 (k,), where the inputs lie among the f columns, in the order of `names`.
             learn: bool (n,).
-
-        Returns:
-            float64 (n,): scores in [0, 1], higher = more unusual; NaN where the detector was **not yet warm**.
 
         Raises:
             ValueError: a shape does not fit.
         """
+
+    def score_learn_many(self, rows: NDArray[Any], learn: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Scores of rows (n, k) that hold the inputs alone; see `anomalies`. Numbers are taken as float32.
+
+        Raises:
+            ValueError: a shape does not fit.
+        """
+        if rows.ndim != 2 or rows.shape[1] != len(self.names):
+            raise shapes_differ(len(self.names), rows, learn)
+        return self.anomalies(rows, np.arange(len(self.names)), learn).score
 
     def state(self) -> bytes:
         """Everything that was learnt, little-endian, without pickle."""
@@ -68,26 +98,32 @@ class DetectorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Which detector runs, on what, and how.
 
     Attributes:
-        kind: `half_space_trees`, the compiled detector, or `river`, any anomaly detector of River (slow).
+        kind: `half_space_trees`, compiled; `tail_log_probability`, compiled, tells which inputs are unusual; or
+            `river`, any anomaly detector of River (slow).
         names: the input features.
         limits: frozen (low, high) of each input: it is mapped to (value - low) / (high - low) and cut to [0, 1].
         seed: of the detector's random choices.
         n_trees: number of trees (half_space_trees).
         height: levels of cuts in a tree (half_space_trees).
-        window_size: learnt rows in a window; the detector is warm after the first one (half_space_trees).
+        window_size: learnt rows in a window; the detector is warm after the first one (half_space_trees,
+            tail_log_probability).
+        bins: of the histogram of each input, between its limits (tail_log_probability).
+        kept_share: what earlier rows still count when a window is full, 0 to below 1 (tail_log_probability).
         detector: dotted name of the class, for example `river.anomaly.LocalOutlierFactor` (river).
         arguments: its keyword arguments (river).
         warm_up_rows: learnt rows after which it is warm (river).
         journal_rows: most learnt rows that are kept to restore it (river).
     """
 
-    kind: Literal["half_space_trees", "river"] = "half_space_trees"
+    kind: DetectorKind = "half_space_trees"
     names: tuple[str, ...]
     limits: tuple[Limits, ...]
     seed: int = 0
     n_trees: int = 25
     height: int = 8
     window_size: int = 1_000
+    bins: int = 64
+    kept_share: float = 0.8
     detector: str = ""
     arguments: dict[str, bool | int | float | str | None] = msgspec.field(default_factory=dict)
     warm_up_rows: int = 250
@@ -108,7 +144,13 @@ def build(spec: DetectorSpec) -> Detector:
     check_inputs(spec)
     match spec.kind:
         case "half_space_trees":
+            from models.half_space_detector import HalfSpaceTreesDetector
+
             return HalfSpaceTreesDetector(spec)
+        case "tail_log_probability":
+            from models.tail_detector import TailDetector
+
+            return TailDetector(spec)
         case "river":
             from models.river_detector import RiverDetector
 
@@ -134,45 +176,6 @@ def fit_limits(rows: NDArray[np.float64]) -> tuple[Limits, ...]:
         high = tail + HEADROOM * abs(tail)
         limits.append((low, high if high > low else low + 1.0))
     return tuple(limits)
-
-
-class HalfSpaceTreesDetector:
-    """The compiled detector: `models.half_space_trees` behind the frozen limits of a specification."""
-
-    def __init__(self, spec: DetectorSpec) -> None:
-        from models.half_space_trees import HalfSpaceTrees
-        from models.unit_scale import UnitScale
-
-        try:
-            self._trees = HalfSpaceTrees(
-                n_trees=spec.n_trees,
-                height=spec.height,
-                window_size=spec.window_size,
-                seed=spec.seed,
-                features=spec.names,
-            )
-        except ValueError as error:
-            raise AssayError(f"detector specification: {error}; correct the model's manifest") from error
-        self.names = spec.names
-        self._scale = UnitScale(spec.limits)
-        self._digest = digest_of(spec)
-
-    @property
-    def is_warm(self) -> bool:
-        """True once a whole window was learnt."""
-        return self._trees.is_warm
-
-    def score_learn_many(self, rows: NDArray[np.float64], learn: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See `Detector`; a few microseconds a row."""
-        return self._trees.score_learn_many(self._scale(rows, learn), learn, cold_score=math.nan)
-
-    def state(self) -> bytes:
-        """See `Detector`."""
-        return seal(self._digest, self._trees.state())
-
-    def restore(self, data: bytes) -> None:
-        """See `Detector`."""
-        self._trees.restore(unseal(self._digest, data))
 
 
 def check_inputs(spec: DetectorSpec) -> None:

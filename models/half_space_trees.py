@@ -18,14 +18,16 @@ import struct
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from river import base
 
 from features.errors import AssayError
-from models.half_space_kernels import grow, score_and_learn, with_inner_nodes
+from models.half_space_growth import grow
+from models.half_space_kernels import FILLED, WARM, score_and_learn, settle, with_inner_nodes
+from models.plain_arrays import plain
 
 LARGEST_EXACT = 2**53
 """Sums of masses stay below this, so float64 and int64 arithmetic give the same score."""
@@ -37,6 +39,28 @@ STATE_HEADER = struct.Struct("<4sHBxIQ32s")
 
 _LEARN = np.ones(1, dtype=np.bool_)
 _LEAVE = np.zeros(1, dtype=np.bool_)
+
+
+class Standing(NamedTuple):
+    """Where a detector stands; what it holds is not copied.
+
+    Attributes:
+        columns: names of the features in the order of the columns; empty while they are not known.
+        feature: uint32 (trees, 2^height - 1), column that a node cuts; nodes in heap order.
+        threshold: float64, of the same shape.
+        newest: integers (trees, 2^height), rows of the window being filled in each leaf.
+        reference: the same of the last full window; no matter before that.
+        filled: rows in the window being filled.
+        warm: whether a window was full.
+    """
+
+    columns: tuple[Hashable, ...]
+    feature: NDArray[np.uint32]
+    threshold: NDArray[np.float64]
+    newest: NDArray[Any]
+    reference: NDArray[Any]
+    filled: int
+    warm: bool
 
 
 class HalfSpaceTrees(base.AnomalyDetector):  # type: ignore[misc]  # River is untyped here
@@ -105,13 +129,14 @@ class HalfSpaceTrees(base.AnomalyDetector):  # type: ignore[misc]  # River is un
         self._feature = np.empty((0, 0), dtype=np.uint32)
         self._threshold = np.empty((0, 0), dtype=np.float64)
         self._newest = np.empty((0, 0), dtype=np.int32)
-        self._reference = np.empty((0, 0), dtype=np.int32)
-        self._progress = np.zeros(2, dtype=np.int64)  # rows in the window being filled, 1 once a window was full
+        self._reference = np.empty((0, 0), dtype=np.int32)  # of the leaves
+        self._settled = np.empty((0, 0), dtype=np.int64)
+        self._progress = np.zeros(3, dtype=np.int64)
 
     @property
     def is_warm(self) -> bool:
         """True once a whole window has been learnt: from then on scores say something."""
-        return bool(self._progress[1])
+        return bool(self._progress[WARM])
 
     @property
     def columns(self) -> tuple[Hashable, ...]:
@@ -158,9 +183,7 @@ class HalfSpaceTrees(base.AnomalyDetector):  # type: ignore[misc]  # River is un
             learn = np.ones(len(rows), dtype=np.bool_)
         if learn.shape != (len(rows),):
             raise ValueError(f"learn: expected shape ({len(rows)},), got {learn.shape}")
-        # One signature of the kernel, whatever comes in: contiguous and writeable.
-        layout: tuple[Literal["C"], Literal["W"]] = ("C", "W")
-        return self._run(np.require(rows, np.float64, layout), np.require(learn, np.bool_, layout), float(cold_score))
+        return self._run(plain(rows, np.float64), plain(learn, np.bool_), float(cold_score))
 
     def state(self) -> bytes:
         """Pack what was learnt: header, names of the columns as JSON, masses of the leaves, CRC-32; little-endian.
@@ -176,11 +199,10 @@ class HalfSpaceTrees(base.AnomalyDetector):  # type: ignore[misc]  # River is un
         if not all(isinstance(name, str) for name in self._columns):
             raise ValueError(f"expected strings as names of features, got {list(self._columns)}")
         names = json.dumps(self._columns).encode() if self._columns else b""
-        self._ensure_trees()
-        filled, warm = self._progress.tolist()
-        header = STATE_HEADER.pack(STATE_MAGIC, STATE_VERSION, warm, len(names), filled, self._digest())
-        masses = (self._newest, self._reference) if warm else (self._newest,)
-        leaves = [mass[:, -(2**self.height) :].astype(self._mass_dtype).tobytes() for mass in masses]
+        at = self.standing()
+        header = STATE_HEADER.pack(STATE_MAGIC, STATE_VERSION, at.warm, len(names), at.filled, self._digest())
+        masses = (at.newest, at.reference) if at.warm else (at.newest,)
+        leaves = [mass.astype(self._mass_dtype).tobytes() for mass in masses]
         body = b"".join((header, names, *leaves))
         return body + _checksum(body)
 
@@ -200,16 +222,36 @@ class HalfSpaceTrees(base.AnomalyDetector):  # type: ignore[misc]  # River is un
         masses_at = STATE_HEADER.size + names_size
         if self.features is None and names_size:
             fresh._columns = tuple(json.loads(body[STATE_HEADER.size : masses_at]))
-        fresh._ensure_trees()
+        cold = fresh.standing()
         if fresh._digest() != digest:
             raise _refused(f"parameters, features and trees of digest {fresh._digest().hex()[:16]}", digest.hex()[:16])
         if fresh._columns:
             masses = np.frombuffer(body, self._mass_dtype, offset=masses_at).reshape(-1, self.n_trees, 2**self.height)
-            fresh._newest = with_inner_nodes(masses[0])
-            if warm:
-                fresh._reference = with_inner_nodes(masses[1])
-        fresh._progress[:] = filled, warm
+            fresh.stand_at(cold._replace(newest=masses[0], reference=masses[-1], filled=filled, warm=bool(warm)))
         self.__dict__ = fresh.__dict__
+
+    def standing(self) -> Standing:
+        """Trees and masses as they are now; trees are grown if the features are known."""
+        self._ensure_trees()
+        return Standing(
+            columns=self._columns,
+            feature=self._feature,
+            threshold=self._threshold,
+            newest=self._newest[:, -(2**self.height) :],
+            reference=self._reference,
+            filled=int(self._progress[FILLED]),
+            warm=self.is_warm,
+        )
+
+    def stand_at(self, standing: Standing) -> None:
+        """Take trees and masses over; they have to be of the same parameters."""
+        self._columns = standing.columns
+        self._feature, self._threshold = standing.feature, standing.threshold
+        self._newest = with_inner_nodes(standing.newest)
+        self._reference = standing.reference.astype(np.int32)
+        self._settled = np.zeros(self._reference.shape, dtype=np.int64)
+        settle(with_inner_nodes(self._reference), 0.1 * self.window_size, self._settled)
+        self._progress = np.array([standing.filled, standing.warm, False], dtype=np.int64)
 
     @property
     def _mass_dtype(self) -> np.dtype[Any]:
@@ -229,6 +271,7 @@ class HalfSpaceTrees(base.AnomalyDetector):  # type: ignore[misc]  # River is un
             self._threshold,
             self._newest,
             self._reference,
+            self._settled,
             self._progress,
             self.window_size,
             float(self._largest_score),
@@ -248,7 +291,8 @@ class HalfSpaceTrees(base.AnomalyDetector):  # type: ignore[misc]  # River is un
             grown = _grown_from(self.seed, tuple(order), tuple(limits), self.n_trees, self.height)
         self._feature, self._threshold = grown
         self._newest = np.zeros((self.n_trees, 2 ** (self.height + 1) - 1), dtype=np.int32)
-        self._reference = np.zeros_like(self._newest)
+        self._reference = np.zeros((self.n_trees, 2**self.height), dtype=np.int32)
+        self._settled = np.zeros((self.n_trees, 2**self.height), dtype=np.int64)
 
     def _digest(self) -> bytes:
         """Name parameters and trees: a Python that would draw other trees from the same seed is noticed too."""
@@ -275,5 +319,5 @@ def _refused(expected: str, got: str) -> AssayError:
 def _grown_from(
     seed: int, order: tuple[int, ...], limits: tuple[tuple[float, float], ...], n_trees: int, height: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
-    """Trees of a seed, grown once per process: it takes a tenth of a second, and every partition needs the same."""
+    """Trees of a seed, grown once per process, because every partition needs the same."""
     return grow(order, limits, n_trees, height, random.Random(seed))  # noqa: S311

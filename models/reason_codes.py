@@ -8,6 +8,7 @@ An analyst text is chosen by the feature's name (the first key that its name sta
 - ``{value}``: the value in words; ``{percent}``: the value as a percentage;
 - ``{s}``, ``{es}``, ``{ies}``: plural endings, empty (or ``y``) after a value of 1;
 - ``{window}``: "10 minutes"; ``{definition}``: the feature's definition;
+- ``{told}``, ``{share}``: the text of the feature's own code, and the share of recent events as far out as this one;
 - ``{usual}``: ", usually 0.4" with the account's own usual value, ", across accounts typically 2" with the median of
   legitimate events, or nothing where there is neither.
 
@@ -16,11 +17,13 @@ Customer texts name the principal reason, hold for high and low values alike, an
 
 from dataclasses import dataclass, field
 
-REGISTRY_VERSION = 1
+REGISTRY_VERSION = 2
 """Raised with each added, retired or reworded code."""
 
 ANOMALY = "ANO01"
 """The unusual-pattern detector, not the model, changed the outcome."""
+UNUSUAL = "ANO02"
+"""An input of the unusual-pattern detector that is far out, told after `ANOMALY`."""
 GENERAL = "GEN01"
 """No single feature raised the score."""
 
@@ -230,6 +233,15 @@ _CODES = (
         ANOMALY, "unusual pattern", "Unusual activity on your account", {"score": "unusual pattern: anomaly {value}"}
     ),
     ReasonCode(
+        UNUSUAL,
+        "value far out of the usual, behind an unusual pattern",
+        "Unusual activity on your account",
+        {
+            "high": "{told}, as high in {share} of recent events",
+            "low": "{told}, as low in {share} of recent events",
+        },
+    ),
+    ReasonCode(
         GENERAL,
         "overall pattern",
         "The activity as a whole",
@@ -250,11 +262,13 @@ def reasons_markdown() -> str:
         "",
         "A verdict other than `approve` carries up to four reasons, strongest first. Features that share a code are",
         "one reason, told by the feature that raises the score most. The kind of the event (CTX01) is a reason only",
-        "where there is no other.",
+        "where there is no other. A step-up that the online detector asked for begins with ANO01, then up to two ANO02",
+        "where the detector can tell which values are far out.",
         "",
         "In an analyst text `{value}` is the value in words, `{window}` the window, and `{usual}` the account's own",
         'usual value (", usually 0.4"), else the median of legitimate events (", across accounts typically 2").',
-        "A value that is not known is told as such, with the cause.",
+        "A value that is not known is told as such, with the cause. `{told}` is the text of the feature's own code,",
+        "`{share}` the share of recent events, of all accounts, whose value lies as far out.",
         "",
     ]
     for family, about in FAMILIES.items():

@@ -1,7 +1,10 @@
 """From a model's contributions to the few reasons that a verdict gives."""
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,17 +12,49 @@ from features.feature import Feature, FeatureSet
 from features.records import Reason
 from features.windows import WINDOW_TEXTS
 from models.decision import OUTCOMES
+from models.elementary import exp
 from models.policy import Policy
-from models.reason_codes import ANOMALY, GENERAL, REASON_CODES
+from models.reason_codes import ANOMALY, GENERAL, REASON_CODES, UNUSUAL
+from models.tail_kernels import IN_TAIL
 from models.wording import Money, number_text, value_text
 
 MOST_REASONS = 4
 """A verdict gives no more reasons: customers and analysts read the principal ones."""
 
+MOST_TAILS = 2
+"""So many of them say what the detector found unusual: the others stay for what the model found."""
+
 SMALLEST_CONTRIBUTION = 0.01
 """In log-odds: what moves the odds of fraud by less than 1 per cent is no reason."""
 
 _STEP_UP = OUTCOMES.index("step_up")
+
+
+class Tail(NamedTuple):
+    """An input of the online detector that is far out.
+
+    Attributes:
+        column: of the feature.
+        depth: -ln of the share of recent events that lie as far out; negative where the value is low.
+    """
+
+    column: int
+    depth: float
+
+
+def leading_tails(tails: NDArray[np.float64] | None, row: int, columns: NDArray[np.int64]) -> list[Tail]:
+    """The inputs of a row that are farthest out, at most `MOST_TAILS`, the farthest first; ties keep their order.
+
+    Args:
+        tails: float64 (n, k), see `models.detector.Anomalies`; None from a detector that cannot tell.
+        row: which of the n.
+        columns: int64 (k,), columns of the inputs in the feature set.
+    """
+    if tails is None:
+        return []
+    inputs = zip(columns.tolist(), tails[row].tolist(), strict=True)
+    far_out = [Tail(column, depth) for column, depth in inputs if abs(depth) > IN_TAIL]
+    return sorted(far_out, key=lambda tail: -abs(tail.depth))[:MOST_TAILS]
 
 
 def reasons_for(
@@ -33,14 +68,16 @@ def reasons_for(
     anomaly: float,
     policy: Policy,
     money: Money,
+    tails: Sequence[Tail] = (),
 ) -> list[Reason]:
     """The reasons of one event, strongest first.
 
     Features that raise the score are grouped by reason code: a code counts with the sum of its features' positive
     contributions and is told by the strongest of them. Ties keep the order of the features. What kind of event it is
-    (CTX01) is a reason only where there is no other. A step-up that the anomaly
-    score asks for begins with that, with a contribution of 0 because the detector is no part of the score. Where
-    nothing else is to be said (the amount at stake alone decided) there is one general reason.
+    (CTX01) is a reason only where there is no other. A step-up that the anomaly score asks for begins with that, and
+    with the inputs that are far out if the detector can tell; their contribution is 0 because the detector is no part
+    of the score, and the model does not tell the same feature again. Where nothing else is to be said (the amount at
+    stake alone decided) there is one general reason.
 
     Args:
         feature_set: declarations, in column order.
@@ -52,6 +89,7 @@ def reasons_for(
         anomaly: anomaly score as published, NaN where the detector is not yet warm.
         policy: what was in force.
         money: base currency, for the texts.
+        tails: inputs of the detector that are far out, see `leading_tails`.
 
     Returns:
         1 to 4 reasons; numbers rounded to 6 significant digits, None for a value or a baseline that is not known.
@@ -60,6 +98,8 @@ def reasons_for(
     threshold = policy.anomaly_step_up_at
     if outcome == _STEP_UP and threshold is not None and anomaly >= threshold:
         reasons.append(_score_reason(ANOMALY, "anomaly", anomaly, threshold))
+        reasons += [_tail_reason(feature_set, baselines, values, tail, money) for tail in tails]
+    named = {reason.feature for reason in reasons}
 
     totals: dict[str, float] = {}
     speakers: dict[str, int] = {}
@@ -72,7 +112,11 @@ def reasons_for(
             if code not in speakers or contribution > added[speakers[code]]:
                 speakers[code] = column
     strongest = sorted(
-        (code for code in totals if totals[code] >= SMALLEST_CONTRIBUTION),
+        (
+            code
+            for code in totals
+            if totals[code] >= SMALLEST_CONTRIBUTION and feature_set.names[speakers[code]] not in named
+        ),
         key=lambda code: (-totals[code], speakers[code]),
     )
     telling = [code for code in strongest if not REASON_CODES[code].only_if_alone]
@@ -122,6 +166,17 @@ def _feature_reason(
         contribution=_six_digits(contribution),
         text=text,
     )
+
+
+def _tail_reason(
+    feature_set: FeatureSet, baselines: NDArray[np.float64], values: NDArray[np.float32], tail: Tail, money: Money
+) -> Reason:
+    """What the feature's own code would tell, and how rare that is."""
+    told = _feature_reason(feature_set, baselines, values, tail.column, 0.0, money)
+    share = exp(-abs(tail.depth))
+    share_text = f"{100.0 * share:.2g}%" if share >= 0.0001 else "less than 0.01%"
+    text = REASON_CODES[UNUSUAL].analyst["high" if tail.depth > 0.0 else "low"]
+    return msgspec.structs.replace(told, code=UNUSUAL, text=text.format(told=told.text, share=share_text))
 
 
 def _text(feature: Feature, value: float, usual: str, money: Money) -> str:

@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from river.base import AnomalyDetector
 
 from features.errors import AssayError
-from models.detector import DetectorSpec, digest_of, seal, unseal
+from models.detector import Anomalies, Detector, DetectorSpec, digest_of, seal, unseal
 from models.unit_scale import UnitScale
 
 IN_UNIT_RANGE = frozenset({"HalfSpaceTrees"})
 NOT_NEGATIVE = frozenset({"LocalOutlierFactor"})
 
 
-class RiverDetector:
+class RiverDetector(Detector):
     """A detector of River behind the frozen limits of a specification; keeps the promises of `Detector`.
 
     Detectors whose `score_one` changes what they know would not come back from their journal the same. River's rule is
@@ -65,16 +65,18 @@ class RiverDetector:
         """True once `warm_up_rows` rows were learnt."""
         return self._learnt >= self._warm_up_rows
 
-    def score_learn_many(self, rows: NDArray[np.float64], learn: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def anomalies(
+        self, features: NDArray[np.float32], columns: NDArray[np.int64], learn: NDArray[np.bool_]
+    ) -> Anomalies:
         """See `Detector`. A score that River does not give as a number is NaN."""
-        unit = self._scale(rows, learn)
+        unit = self._scale(features, columns, learn)
         scores = np.full(len(unit), math.nan)
         for position, row in enumerate(unit):
             if self.is_warm:
                 scores[position] = bounded(self._detector.score_one(self._filled(row)), self._range)
             if learn[position]:
                 self._learn(row)
-        return scores
+        return Anomalies(scores)
 
     def state(self) -> bytes:
         """See `Detector`: the journal, 8 bytes a value."""

@@ -24,7 +24,7 @@ from features.records import Coordinates, Judged, Outcome
 from features.verdict_bytes import Numbers, stretches, template, verdict_bytes
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
-from models.reasons import reasons_for
+from models.reasons import leading_tails, reasons_for
 from streams.flags import EVERY_DEGRADED_SET_OF_FLAGS, EVERY_SET_OF_FLAGS, flag_names
 from streams.intake import Decoded
 from streams.log import JudgedFeatures, Outgoing, Output, SetAside
@@ -58,6 +58,7 @@ class _Scores(NamedTuple):
         features: float32[k, f].
         score: float64[k], as published.
         anomaly: float64[k], as published; NaN while the detector is not yet warm.
+        tails: see `models.detector.Anomalies`.
         score_micro: int64[k], millionths.
         anomaly_micro: int64[k], millionths, `NO_SCORE` for NaN.
         outcome: uint8[k], index into `models.decision.OUTCOMES`.
@@ -68,6 +69,7 @@ class _Scores(NamedTuple):
     features: NDArray[np.float32]
     score: NDArray[np.float64]
     anomaly: NDArray[np.float64]
+    tails: NDArray[np.float64] | None
     score_micro: NDArray[np.int64]
     anomaly_micro: NDArray[np.int64]
     outcome: NDArray[np.uint8]
@@ -195,8 +197,8 @@ class Engine:
         kinds, applied = segment.columns["kind"], segment.applied
         rows = np.flatnonzero((applied.status == APPLIED) & np.isin(kinds, JUDGED_KINDS))
         features = applied.features[rows]
-        inputs = np.ascontiguousarray(features[:, self.model.detector_columns], dtype=np.float64)
-        anomaly = np.round(self.detector.score_learn_many(inputs, np.ones(len(rows), dtype=np.bool_)), 6)
+        anomalies = self.detector.anomalies(features, self.model.detector_columns, np.ones(len(rows), dtype=np.bool_))
+        anomaly = np.round(anomalies.score, 6)
         score = self.model.scorer.score(features)
         decisions = decide(self.model.policy, score, anomaly, segment.columns["amount_minor"][rows], kinds[rows])
         return _Scores(
@@ -204,6 +206,7 @@ class Engine:
             features=features,
             score=score,
             anomaly=anomaly,
+            tails=anomalies.tails,
             score_micro=np.rint(score * _MICRO).astype(np.int64),
             anomaly_micro=np.where(np.isnan(anomaly), NO_SCORE, np.rint(anomaly * _MICRO)).astype(np.int64),
             outcome=decisions.outcome,
@@ -271,6 +274,7 @@ class Engine:
                 anomaly=float(scores.anomaly[place]),
                 policy=model.policy,
                 money=model.money,
+                tails=leading_tails(scores.tails, place, model.detector_columns),
             )
             texts[place] = _encode(reasons)
         return texts

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ from features.errors import AssayError
 from features.money import Rates
 from models.artefact import write_artefact
 from models.booster import library_version
-from models.detector import DetectorSpec, build
+from models.detector import DetectorKind, DetectorSpec, build
 from models.evaluation import Report, evaluate
 from models.labels import known_labels
 from models.manifest import Trained
@@ -39,7 +39,7 @@ class TrainRequest:
             keeping only those whose label came early would teach that recent events are fraud.
         policy: policy.json; None: the built-in example.
         rates: rates.json; None: the built-in table.
-        detector: JSON with the fields of the detector's specification to change; None: what training chose.
+        detector: a kind of detector, or JSON with the fields of its specification to change; None: what training chose.
         seed: of everything random.
         threads: of LightGBM; the model is the same with any number.
     """
@@ -196,19 +196,30 @@ def _facts(
     )
 
 
-def _detector(path: Path | None, chosen: DetectorSpec) -> DetectorSpec:
-    """What training chose, with the fields of a file in place of its own."""
-    if path is None:
+def _detector(named: Path | None, chosen: DetectorSpec) -> DetectorSpec:
+    """What training chose, with another kind or the fields of a file in place of its own.
+
+    Another kind keeps inputs, limits and seed alone: the other fields were chosen for the kind that it replaces.
+    """
+    if named is None:
         return chosen
     try:
-        changes = msgspec.json.decode(_content(path, "a detector"), type=dict[str, Any])
-        spec = msgspec.convert({**msgspec.to_builtins(chosen), **changes}, DetectorSpec)
+        changes = {"kind": str(named)} if str(named) in get_args(DetectorKind) else _fields(named)
+        same_kind = changes.get("kind", chosen.kind) == chosen.kind
+        kept = msgspec.to_builtins(chosen)
+        base = kept if same_kind else {name: kept[name] for name in ("names", "limits", "seed") if name in kept}
+        spec = msgspec.convert({**base, **changes}, DetectorSpec)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise AssayError(
-            f"{path}: expected fields of a detector's specification (docs/detector.md): {error}"
+            f"{named}: expected fields of a detector's specification (docs/detector.md): {error}"
         ) from error
     build(spec)  # refuses what does not fit before anything is written
     return spec
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    kinds = ", ".join(get_args(DetectorKind))
+    return msgspec.json.decode(_content(path, f"one of {kinds}, or a detector"), type=dict[str, Any])
 
 
 def _policy(path: Path | None) -> Policy:

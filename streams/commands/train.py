@@ -45,7 +45,11 @@ def train(
     ] = None,
     detector: Annotated[
         Path | None,
-        typer.Option("--detector", help="JSON with what to change of the online detector, such as another of River's."),
+        typer.Option(
+            "--detector",
+            help="Online detector: half_space_trees (default), tail_log_probability, or a JSON file with what to "
+            "change of its specification, such as another of River's.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random in training.")] = 0,
     threads: Annotated[

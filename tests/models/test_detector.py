@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from features.errors import AssayError
-from models.detector import Detector, DetectorSpec, build, digest_of, fit_limits
+from models.detector import Anomalies, Detector, DetectorSpec, build, digest_of, fit_limits
 from models.unit_scale import to_unit
 
 NAMES = ("amount_ratio", "merchant_distance", "payment_rate")
@@ -38,8 +38,10 @@ def of_river(name: str, **arguments: Any) -> DetectorSpec:
     )
 
 
+TAILS = DetectorSpec(kind="tail_log_probability", names=NAMES, limits=LIMITS, seed=3, window_size=40)
 SPECS = {
     "half_space_trees": TREES,
+    "tail_log_probability": TAILS,
     "river HalfSpaceTrees": of_river("HalfSpaceTrees", window_size=40, height=4),
     "river LocalOutlierFactor": of_river("LocalOutlierFactor", n_neighbors=10),
     # Few bins: with more of them, 60 rows leave empty bins in which the mean, that stands for a gap, may lie.
@@ -169,6 +171,35 @@ def planted_anomalies_rank_above_normal_rows(make: Make) -> None:
     assert roc_auc_score(planted[40:], scores[40:]) > 0.95
 
 
+def the_inputs_may_lie_anywhere_among_the_features(make: Make) -> None:
+    """What the engine passes: float32, all features, and where the inputs are among them."""
+    rows = raw_rows()[0].astype(np.float32)
+    rows[1::7, 2] = math.nan
+    features = np.full((ROWS, 7), 3.0, dtype=np.float32)
+    columns = np.array([5, 0, 3])
+    features[:, columns] = rows
+    expected = make().score_learn_many(rows, everything(rows))
+    assert np.array_equal(make().anomalies(features, columns, everything(rows)).score, expected, equal_nan=True)
+
+
+def tails_are_of_the_same_rows_as_scores(make: Make) -> None:
+    """A detector that can tell its inputs apart finds each planted one, on its side, and says nothing of a gap."""
+    detector = warm(make)
+    middle = [(low + high) / 2.0 for low, high in LIMITS]
+    rows = np.array([middle] * 8, dtype=np.float32)
+    for column, (low, high) in enumerate(LIMITS):
+        rows[2 * column, column], rows[2 * column + 1, column] = high, low
+    rows[6, 1] = math.nan
+    tails = detector.anomalies(rows, np.arange(len(NAMES)), nothing(rows)).tails
+    if tails is None:
+        return
+    assert tails.shape == rows.shape
+    for column in range(len(NAMES)):
+        assert tails[2 * column].argmax() == tails[2 * column + 1].argmin() == column
+        assert tails[2 * column + 1, column] < 0.0 < tails[2 * column, column]
+    assert tails[6, 1] == 0.0
+
+
 PROMISES = [
     a_row_is_scored_before_it_is_learnt,
     not_yet_warm_is_nan_and_warm_is_a_number,
@@ -180,6 +211,8 @@ PROMISES = [
     how_rows_are_cut_is_no_matter,
     a_restored_detector_goes_on_with_the_same_bits,
     planted_anomalies_rank_above_normal_rows,
+    the_inputs_may_lie_anywhere_among_the_features,
+    tails_are_of_the_same_rows_as_scores,
 ]
 
 
@@ -192,8 +225,10 @@ def test_every_detector_keeps_every_promise(spec: DetectorSpec, promise: Callabl
 class Wrapped:
     """The compiled detector, for a fault to be planted in."""
 
+    spec = TREES
+
     def __init__(self) -> None:
-        self.inner = build(TREES)
+        self.inner = build(self.spec)
         self.names = self.inner.names
 
     @property
@@ -202,6 +237,9 @@ class Wrapped:
 
     def score_learn_many(self, rows: NDArray[np.float64], learn: NDArray[np.bool_]) -> NDArray[np.float64]:
         return self.inner.score_learn_many(rows, learn)
+
+    def anomalies(self, features: Any, columns: Any, learn: NDArray[np.bool_]) -> Anomalies:
+        return self.inner.anomalies(features, columns, learn)
 
     def state(self) -> bytes:
         return self.inner.state()
@@ -255,6 +293,20 @@ class TooLarge(Wrapped):
         return 2.0 * self.inner.score_learn_many(rows, learn)
 
 
+class FirstColumns(Wrapped):
+    def anomalies(self, features: Any, columns: Any, learn: NDArray[np.bool_]) -> Anomalies:
+        return self.inner.anomalies(features, np.arange(len(columns)), learn)
+
+
+class OnOneSide(Wrapped):
+    spec = TAILS
+
+    def anomalies(self, features: Any, columns: Any, learn: NDArray[np.bool_]) -> Anomalies:
+        found = self.inner.anomalies(features, columns, learn)
+        assert found.tails is not None
+        return found._replace(tails=abs(found.tails))
+
+
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
@@ -268,6 +320,8 @@ class TooLarge(Wrapped):
         (Forgetful, a_restored_detector_goes_on_with_the_same_bits),
         (PerCall, how_rows_are_cut_is_no_matter),
         (TooLarge, scores_stay_in_0_1),
+        (FirstColumns, the_inputs_may_lie_anywhere_among_the_features),
+        (OnOneSide, tails_are_of_the_same_rows_as_scores),
     ],
     ids=lambda value: value.__name__,
 )
@@ -302,6 +356,10 @@ def test_rows_that_do_not_fit_are_refused(spec: DetectorSpec) -> None:
         build(spec).score_learn_many(rows[:, :2], everything(rows))
     with pytest.raises(ValueError, match=r"and learn of shape \(n,\), got"):
         build(spec).score_learn_many(rows, everything(rows)[1:])
+    features = rows.astype(np.float32)
+    for columns in ([0, 1], [0, 1, 3], [-1, 0, 1]):
+        with pytest.raises(ValueError, match=r"expected rows of shape \(n, 3\)"):
+            build(spec).anomalies(features, np.array(columns), everything(rows))
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
@@ -318,7 +376,7 @@ def test_the_specifications_in_the_documentation_run() -> None:
         spec = msgspec.json.decode(example, type=DetectorSpec)
         assert build(spec).names == spec.names
         kinds.append(spec.kind)
-    assert kinds == ["half_space_trees", "river"]
+    assert kinds == ["half_space_trees", "tail_log_probability", "river"]
 
 
 def test_whole_numbers_as_limits_are_the_same_limits() -> None:

@@ -16,34 +16,10 @@ from numpy.typing import NDArray
 from river.anomaly import HalfSpaceTrees as RiverTrees
 
 from features.errors import AssayError
+from models import half_space_kernels
 from models.half_space_kernels import score_and_learn
 from models.half_space_trees import HalfSpaceTrees, _grown_from
-
-NAMES = ("amount", "country", "device", "hour", "merchant")
-Row = dict[str, float]
-
-
-def random_rows(count: int, missing: float, seed: int = 7) -> NDArray[np.float64]:
-    """Rows with a cluster, a tail and planted gaps (NaN); the first row is whole, so that River knows every name."""
-    random = np.random.default_rng(seed)
-    rows = np.where(random.random((count, len(NAMES))) < 0.1, random.random((count, len(NAMES))), 0.0)
-    rows += random.beta(2, 8, rows.shape)
-    rows[1:][random.random((count - 1, len(NAMES))) < missing] = math.nan
-    return rows
-
-
-def as_dicts(rows: NDArray[np.float64], names: tuple[str, ...] = NAMES) -> list[Row]:
-    """River's form: what is missing has no key."""
-    return [{name: value for name, value in zip(names, row, strict=True) if value == value} for row in rows.tolist()]
-
-
-def scored_one_by_one(model: Any, rows: list[Row], learn: NDArray[np.bool_] | None = None) -> list[float]:
-    scores = []
-    for position, row in enumerate(rows):
-        scores.append(model.score_one(row))
-        if learn is None or learn[position]:
-            model.learn_one(row)
-    return scores
+from tests.models.half_space import NAMES, Row, as_dicts, random_rows, scored_one_by_one
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.15])
@@ -115,14 +91,70 @@ def test_a_matrix_equals_river_when_only_some_rows_are_learnt() -> None:
     assert model.score_learn_many(rows, learn).tolist() == expected
 
 
+def stretches(lengths: list[int], seed: int = 3) -> NDArray[np.float64]:
+    """Rows without gaps, then rows with gaps, and so on: both ways of walking, and what they leave to each other."""
+    rows = [
+        random_rows(length, missing=0.3 * (number % 2), seed=seed + number) for number, length in enumerate(lengths)
+    ]
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.15])
+@pytest.mark.parametrize(("window_size", "windows"), [(100, 21), (32, 40), (250, 20), (33, 20)])
+def test_blocks_of_rows_equal_river_over_many_windows(window_size: int, windows: int, missing: float) -> None:
+    rows = random_rows(window_size * windows + 7, missing)
+    learn = np.random.default_rng(3).random(len(rows)) < 0.95
+    learn[0] = True
+    assert learn.sum() // window_size >= 19
+    expected = scored_one_by_one(RiverTrees(10, 6, window_size, seed=9), as_dicts(rows), learn)
+    model = HalfSpaceTrees(10, 6, window_size, seed=9, features=NAMES)
+    assert model.score_learn_many(rows, learn).tolist() == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 150), min_size=1, max_size=5),
+    window_size=st.integers(1, 200),
+    learnt=st.sampled_from([1.0, 0.6]),
+    height=st.integers(1, 6),
+)
+def test_rows_with_and_without_gaps_in_turn_equal_river(
+    lengths: list[int], window_size: int, learnt: float, height: int
+) -> None:
+    rows = stretches(lengths)
+    learn = np.random.default_rng(window_size).random(len(rows)) < learnt
+    learn[0] = True
+    expected = scored_one_by_one(RiverTrees(3, height, window_size, seed=9), as_dicts(rows), learn)
+    model = HalfSpaceTrees(3, height, window_size, seed=9, features=NAMES)
+    assert model.score_learn_many(rows, learn).tolist() == expected
+
+
+def test_inner_nodes_that_lag_behind_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison has two sides: where rows with gaps read stale masses, scores differ from River's."""
+    rows = stretches([70, 60, 70, 60, 70])
+    expected = scored_one_by_one(RiverTrees(3, 4, 100, seed=9), as_dicts(rows))
+    monkeypatch.setattr("models.half_space_trees.score_and_learn", score_and_learn.py_func)  # type: ignore[attr-defined]
+    assert HalfSpaceTrees(3, 4, 100, seed=9, features=NAMES).score_learn_many(rows).tolist() == expected
+    add_up = half_space_kernels.add_up
+    monkeypatch.setattr(half_space_kernels, "add_up", lambda masses: None if masses[:, 0].any() else add_up(masses))
+    assert HalfSpaceTrees(3, 4, 100, seed=9, features=NAMES).score_learn_many(rows).tolist() != expected
+
+
 @settings(max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_how_rows_are_cut_into_calls_is_no_matter(cuts: list[int]) -> None:
-    rows = random_rows(300, missing=0.1)
+    rows = stretches([90, 70, 100, 40])
     whole = HalfSpaceTrees(6, 5, 40, seed=4, features=NAMES).score_learn_many(rows)
     model = HalfSpaceTrees(6, 5, 40, seed=4, features=NAMES)
     pieces = [model.score_learn_many(piece) for piece in np.split(rows, sorted(cuts))]
     assert np.concatenate(pieces).tolist() == whole.tolist()
+
+
+def test_one_row_at_a_time_equals_blocks() -> None:
+    rows = random_rows(500, missing=0.0)
+    whole = HalfSpaceTrees(6, 5, 120, seed=4, features=NAMES).score_learn_many(rows)
+    model = HalfSpaceTrees(6, 5, 120, seed=4, features=NAMES)
+    assert [model.score_learn_many(row[None])[0] for row in rows] == whole.tolist()
 
 
 def test_a_matrix_may_follow_rows_learnt_one_by_one() -> None:
@@ -267,7 +299,7 @@ def test_a_state_is_refused_where_the_same_seed_grows_other_trees(monkeypatch: p
     """As a Python might that draws its random numbers in another way."""
     state = HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).state()
     HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).restore(state)
-    monkeypatch.setattr("models.half_space_kernels.PADDING", 0.2)
+    monkeypatch.setattr("models.half_space_growth.PADDING", 0.2)
     _grown_from.cache_clear()
     with pytest.raises(AssayError, match="trees of digest"):
         HalfSpaceTrees(1, 1, 5, seed=4, features=("amount",)).restore(state)

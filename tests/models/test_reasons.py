@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from features.catalogue import FEATURES
 from models.decision import OUTCOMES
 from models.policy import Policy
-from models.reasons import MOST_REASONS, SMALLEST_CONTRIBUTION, reasons_for
+from models.reasons import MOST_REASONS, MOST_TAILS, SMALLEST_CONTRIBUTION, Tail, leading_tails, reasons_for
+from models.tail_kernels import IN_TAIL
 from models.wording import Money
 
 NAN = float("nan")
 EURO = Money("EUR", 2)
 
 
-def reasons(contributions, values=None, baselines=None, outcome="review", anomaly=NAN, threshold=None, money=EURO):
+def reasons(
+    contributions, values=None, baselines=None, outcome="review", anomaly=NAN, threshold=None, money=EURO, tails=()
+):
     """Reasons of an event with these contributions and values by feature name; all others are 0 and NaN."""
 
     def column(by_name, rest, dtype):
@@ -37,6 +40,7 @@ def reasons(contributions, values=None, baselines=None, outcome="review", anomal
         anomaly=anomaly,
         policy=msgspec.structs.replace(Policy.default(), anomaly_step_up_at=threshold),
         money=money,
+        tails=[Tail(FEATURES.index[name], depth) for name, depth in tails],
     )
 
 
@@ -187,6 +191,58 @@ def test_an_anomaly_that_asked_for_the_step_up_comes_first():
     assert [reason.code for reason in found] == ["ANO01", "NEW02", "NEW03", "NEW01"]
     assert (found[0].feature, found[0].value, found[0].baseline, found[0].contribution) == ("anomaly", 0.97, 0.9, 0.0)
     assert found[0].text == "unusual pattern: anomaly 0.97"
+
+
+def test_the_inputs_that_are_far_out_say_what_was_unusual():
+    found = reasons(
+        {"account_device_is_new": 1.0, "account_ip_is_new": 0.9},
+        {"account_amount_to_max_ratio_90d": 18.24, "account_amount_z_7d": -3, "account_device_is_new": 1},
+        {"account_amount_to_max_ratio_90d": 0.5},
+        outcome="step_up",
+        anomaly=0.97,
+        threshold=0.9,
+        tails=[("account_amount_to_max_ratio_90d", math.log(5_000)), ("account_amount_z_7d", -math.log(300))],
+    )
+    assert [reason.code for reason in found] == ["ANO01", "ANO02", "ANO02", "NEW02"]
+    assert [reason.contribution for reason in found] == [0.0, 0.0, 0.0, 1.0]
+    assert (found[1].feature, found[1].value, found[1].baseline) == ("account_amount_to_max_ratio_90d", 18.24, 0.5)
+    assert [reason.text for reason in found[1:3]] == [
+        "amount is 18.2 times the account's largest payment of 90 days, as high in 0.02% of recent events",
+        "amount is -3 standard deviations from the account's mean of 7 days, as low in 0.33% of recent events",
+    ]
+
+
+def test_a_share_that_is_tiny_is_told_as_such():
+    tails = [("account_amount_z_7d", math.log(20_000))]
+    (_, told) = reasons({}, {"account_amount_z_7d": 9}, outcome="step_up", anomaly=1.0, threshold=0.9, tails=tails)
+    assert told.text.endswith("as high in less than 0.01% of recent events")
+
+
+def test_the_model_does_not_tell_again_what_the_detector_told():
+    contributions = {"account_amount_z_7d": 0.5, "account_amount_z_30d": 0.4, "account_device_is_new": 0.1}
+    tails = [("account_amount_z_7d", 5.0)]
+    found = reasons(contributions, outcome="step_up", anomaly=0.97, threshold=0.9, tails=tails)
+    assert [(reason.code, reason.feature) for reason in found[1:]] == [
+        ("ANO02", "account_amount_z_7d"),
+        ("NEW02", "account_device_is_new"),
+    ]
+
+
+def test_inputs_that_are_far_out_are_no_reason_where_the_model_decided():
+    contributions = {"account_amount_z_7d": 0.5, "account_device_is_new": 0.1}
+    decided = {"outcome": "decline", "anomaly": 0.97, "threshold": 0.9}
+    with_tails = reasons(contributions, tails=[("account_amount_z_7d", 5.0)], **decided)
+    assert with_tails == reasons(contributions, **decided)
+
+
+def test_the_farthest_inputs_lead_on_either_side():
+    columns = np.array([7, 5, 3, 9])
+    tails = np.array([[0.0, IN_TAIL, -2.0, 1.0], [3.0, -4.0, 3.0, 2.0], [-2.5, 0.0, 0.0, 0.0]])
+    assert leading_tails(tails, 0, columns) == []
+    assert leading_tails(tails, 1, columns) == [Tail(5, -4.0), Tail(7, 3.0)]
+    assert leading_tails(tails, 2, columns) == [Tail(7, -2.5)]
+    assert leading_tails(None, 0, columns) == []
+    assert MOST_TAILS + 1 < MOST_REASONS
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,9 @@ TREES = msgspec.structs.replace(SPEC, detector="river.anomaly.HalfSpaceTrees", a
 
 
 def raw_rows(count: int) -> Any:
-    """Rows in raw units; the first column within [0, 2], the second within [-1, 1]."""
-    return np.random.default_rng(1).beta(2, 5, (count, 2)) * 2.0 - [0.0, 1.0]
+    """Rows in raw units, numbers of float32 as served; the first column within [0, 2], the second within [-1, 1]."""
+    rows = np.random.default_rng(1).beta(2, 5, (count, 2)) * 2.0 - [0.0, 1.0]
+    return rows.astype(np.float32).astype(np.float64)
 
 
 def learn_all(detector: Any, rows: Any) -> Any:

@@ -16,6 +16,7 @@ from features.errors import AssayError
 from features.events import LabelIntake, as_log_record
 from features.money import Rates
 from models.artefact import load_artefact, read_artefact
+from models.detector import DetectorSpec
 from models.policy import Policy
 from models.scorer import Scorer
 from streams.commands.train import train
@@ -334,6 +335,35 @@ def test_another_detector_of_river_can_be_named(tmp_path, files):
     spec = load_artefact(result.directory, FEATURES).manifest.detector
     assert (spec.kind, spec.detector, spec.arguments) == ("river", "river.anomaly.OneClassSVM", {"nu": 0.2})
     assert spec.names == load_artefact(model_of(tmp_path, files, "two").directory, FEATURES).manifest.detector.names
+
+
+def test_the_kind_of_detector_can_be_named(tmp_path, files):
+    usual = load_artefact(model_of(tmp_path, files).directory, FEATURES).manifest.detector
+    named = load_artefact(
+        model_of(tmp_path, files, "two", detector=Path("tail_log_probability")).directory, FEATURES
+    ).manifest.detector
+    assert named == DetectorSpec(
+        kind="tail_log_probability", names=usual.names, limits=usual.limits, seed=usual.seed
+    ), "what was chosen for trees is not kept"
+    same = load_artefact(
+        model_of(tmp_path, files, "three", detector=Path("half_space_trees")).directory, FEATURES
+    ).manifest.detector
+    assert same == usual
+
+
+def test_fields_of_a_kind_can_be_changed(tmp_path, files):
+    detector = tmp_path / "detector.json"
+    detector.write_text('{"kind":"tail_log_probability","bins":32}')
+    spec = load_artefact(model_of(tmp_path, files, detector=detector).directory, FEATURES).manifest.detector
+    assert (spec.kind, spec.bins, spec.window_size) == ("tail_log_probability", 32, 1_000)
+    detector.write_text('{"window_size":500}')
+    spec = load_artefact(model_of(tmp_path, files, "two", detector=detector).directory, FEATURES).manifest.detector
+    assert (spec.kind, spec.n_trees, spec.window_size) == ("half_space_trees", 50, 500)
+
+
+def test_a_detector_that_is_neither_a_kind_nor_a_file_is_one_line(tmp_path, files):
+    with pytest.raises(AssayError, match="expected one of half_space_trees, tail_log_probability, river, or a detect"):
+        model_of(tmp_path, files, detector=Path("tails"))
 
 
 @pytest.mark.parametrize(
