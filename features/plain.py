@@ -45,7 +45,7 @@ _CONTENT_MASK = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
 # As constants of the machine code: arguments would be counted in every call.
 _RULES, _RULE_OF, _REQUIRED = GRAMMAR.rules, GRAMMAR.rule_of, GRAMMAR.required
-_KINDS, _WORD_VALUE = GRAMMAR.kinds, GRAMMAR.word_value
+_KINDS, _WORDS = GRAMMAR.kinds, GRAMMAR.words
 
 
 class Scratch(NamedTuple):
@@ -101,7 +101,7 @@ def _kind_of(data: NDArray[np.uint8], members: Any, fields: NDArray[np.int64], c
             if member["what"] != STRING:
                 return -1
             word = word_of(_KINDS, data, member["start"], member["length"])
-            return int(_WORD_VALUE[word]) if word >= 0 else -1
+            return int(_WORDS[word]["value"]) if word >= 0 else -1
     return -1
 
 

@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from features.columns import APPLICATION, CHANNELS, DECLINED, LOGIN, METHODS, PAYMENT, PROFILE_CHANGE, country_code
 from features.events import CARD_NUMBER_FIELDS, DIGIT_FIELDS, Application, Login, Payment, ProfileChange
 from features.money import CURRENCY_CODES
-from features.plain_words import slot_table
-from features.words import bytes_of
+from features.plain_words import word_table
 
 KINDS: Final = {PAYMENT: Payment, LOGIN: Login, PROFILE_CHANGE: ProfileChange, APPLICATION: Application}
 """The kinds that have a plain form; labels and markers need a look at their signature anyway."""
@@ -104,14 +103,12 @@ MOST_FIELDS: Final = 63
 class Grammar(NamedTuple):
     """The tables. A word is a name of a member or an entry of an enumeration."""
 
-    slots: NDArray[np.int64]
-    """int64[2^k]: word in each place of a hash table by list, length and ends (`features.plain_words`); -1 = free."""
-    word_list: NDArray[np.int64]
-    word_start: NDArray[np.int64]
-    word_length: NDArray[np.int64]
-    word_value: NDArray[np.int64]
-    """int64[words]: number of the member, or what a column holds for the entry."""
-    word_bytes: NDArray[np.uint8]
+    slots: NDArray[np.int16]
+    """int16[2^k], see `features.plain_words.find_word`."""
+    words: NDArray[Any]
+    """`WORD`[n]; the value is the number of the member, or what a column holds for the entry."""
+    texts: NDArray[np.uint8]
+    """uint8[m]: the words one behind the other."""
     rules: NDArray[Any]
     """`RULE`[rules]"""
     rule_of: NDArray[np.int64]
@@ -233,18 +230,11 @@ def build_grammar() -> Grammar:
     builder.words = [
         (number, word, codes[word] if number == kind_list else value) for number, word, value in builder.words
     ]
-    lengths = np.array([len(word) for _, word, _ in builder.words], dtype=np.int64)
-    lists = np.array([number for number, _, _ in builder.words], dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
-    # a word is read eight bytes at a time, so some more have to be there
-    word_bytes = bytes_of(b"".join(word for _, word, _ in builder.words) + bytes(8)).copy()
+    slots, words, texts = word_table(builder.words)
     return Grammar(
-        slots=slot_table(lists, starts, lengths, word_bytes),
-        word_list=lists,
-        word_start=starts,
-        word_length=lengths,
-        word_value=np.array([value for _, _, value in builder.words], dtype=np.int64),
-        word_bytes=word_bytes,
+        slots=slots,
+        words=words,
+        texts=texts,
         rules=np.array(builder.rules, dtype=RULE),
         rule_of=rule_of,
         session_rule_of=np.array(session_rules, dtype=np.int64),

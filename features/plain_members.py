@@ -22,8 +22,7 @@ _ONE = np.uint64(1)
 GRAMMAR = build_grammar()
 """The tables of the contract."""
 # As constants of the machine code: arguments would be counted in every call.
-_SLOTS, _WORD_LIST, _WORD_START = GRAMMAR.slots, GRAMMAR.word_list, GRAMMAR.word_start
-_WORD_LENGTH, _WORD_VALUE, _WORD_BYTES = GRAMMAR.word_length, GRAMMAR.word_value, GRAMMAR.word_bytes
+_SLOTS, _WORDS, _TEXTS = GRAMMAR.slots, GRAMMAR.words, GRAMMAR.texts
 _RULES, _SESSION_RULE_OF, _SESSION_FIELD = GRAMMAR.rules, GRAMMAR.session_rule_of, GRAMMAR.session_field
 
 
@@ -67,7 +66,7 @@ def keeps(rule: Any, data: NDArray[np.uint8], member: Any) -> Any:
         word = word_of(rule["words"], data, member["start"], member["length"])
         if word < 0:
             return False
-        member["digits"] = _WORD_VALUE[word]
+        member["digits"] = _WORDS[word]["value"]
         return True
     if form == INTEGER:
         return what == WHOLE and rule["least"] <= member["digits"] <= rule["most"]
@@ -81,17 +80,7 @@ def keeps(rule: Any, data: NDArray[np.uint8], member: Any) -> Any:
 @compiled
 def word_of(number: int, data: NDArray[np.uint8], start: int, length: int) -> int:
     """Which word of list `number` a stretch of the data is, -1 if none."""
-    return find_word(
-        _SLOTS,
-        _WORD_LIST,
-        _WORD_START,
-        _WORD_LENGTH,
-        _WORD_BYTES,
-        number,
-        data,
-        start,
-        length,
-    )
+    return find_word(_SLOTS, _WORDS, _TEXTS, number, data, start, length)
 
 
 @compiled
@@ -106,7 +95,7 @@ def _behind_session(data: NDArray[np.uint8], place: int, end: int, member: Any) 
             return -1
         word = word_of(SESSION, data, member["name_start"], member["name_length"])
         if word >= 0 and member["what"] != NULL:
-            rule = _RULES[_SESSION_RULE_OF[_WORD_VALUE[word]]]
+            rule = _RULES[_SESSION_RULE_OF[_WORDS[word]["value"]]]
             if not keeps(rule, data, member):
                 return -1
         place = after_blanks(data, place, end)
@@ -135,7 +124,7 @@ def read_members(data: NDArray[np.uint8], start: int, end: int, members: Any, fi
         if place < 0:
             return -1
         word = word_of(TOP, data, member["name_start"], member["name_length"])
-        field = _WORD_VALUE[word] if word >= 0 else -1
+        field = _WORDS[word]["value"] if word >= 0 else -1
         if member["what"] == NESTED:
             if field != _SESSION_FIELD:
                 return -1

@@ -1,26 +1,41 @@
 """Finding a short word in a table: names of members and entries of enumerations."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
-from features.words import same_bytes, word_at
+from features.words import bytes_of, same_bytes, word_at
 
+WORD = np.dtype(
+    [
+        ("first", np.uint64),  # its first and last eight bytes, see `_ends`
+        ("last", np.uint64),
+        ("list", np.int64),
+        ("start", np.int64),
+        ("length", np.int64),
+        ("value", np.int64),
+    ]
+)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @compiled
-def _hash(number: int, data: NDArray[np.uint8], start: int, length: int) -> Any:
-    """Of list, length, first and last eight bytes; eight bytes beyond `start` are there to be read."""
+def _ends(data: NDArray[np.uint8], start: int, length: int) -> Any:
+    """First and last eight bytes; eight bytes beyond `start` are there to be read. With the length they are all there
+    is to a word of at most 16 bytes.
+    """
     first = word_at(data, start)
-    if length < 8:
-        first &= _ALL >> np.uint64(64 - 8 * length) if length > 0 else np.uint64(0)
-        last = np.uint64(0)
-    else:
-        last = word_at(data, start + length - 8)
+    if length >= 8:
+        return first, word_at(data, start + length - 8)
+    return first & (_ALL >> np.uint64(64 - 8 * length) if length > 0 else np.uint64(0)), np.uint64(0)
+
+
+@compiled
+def _hash(number: int, first: Any, last: Any, length: int) -> Any:
     mixed = (first * _MIX) ^ (last + np.uint64(length * 64 + number)) * _MIX
     mixed ^= mixed >> np.uint64(29)
     return (mixed * _MIX) >> np.uint64(32)
@@ -28,47 +43,59 @@ def _hash(number: int, data: NDArray[np.uint8], start: int, length: int) -> Any:
 
 @compiled
 def find_word(
-    slots: NDArray[np.int64],
-    lists: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    words: NDArray[np.uint8],
+    slots: NDArray[np.int16],
+    words: NDArray[Any],
+    texts: NDArray[np.uint8],
     number: int,
     data: NDArray[np.uint8],
     start: int,
     length: int,
 ) -> int:
-    """Which word of list `number` the bytes are, -1 if none; eight bytes beyond `start` are there to be read."""
+    """Which of `words` in list `number` the bytes are, -1 if none; eight bytes beyond `start` are there to be read."""
+    first, last = _ends(data, start, length)
     mask = len(slots) - 1
-    place = int(np.int64(_hash(number, data, start, length))) & mask
+    place = int(np.int64(_hash(number, first, last, length))) & mask
     while slots[place] >= 0:
-        word = slots[place]
-        if lists[word] == number and lengths[word] == length and same_bytes(data, start, words, starts[word], length):
-            return int(word)
+        found = slots[place]
+        word = words[found]
+        ends_meet = word["first"] == first and word["last"] == last and word["length"] == length
+        if (
+            ends_meet
+            and word["list"] == number
+            and (length <= 16 or same_bytes(data, start, texts, word["start"], length))
+        ):
+            return int(found)
         place = (place + 1) & mask
     return -1
 
 
 @compiled
-def _fill(
-    slots: NDArray[np.int64],
-    lists: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    words: NDArray[np.uint8],
-) -> None:
+def _fill(slots: NDArray[np.int16], words: NDArray[Any], texts: NDArray[np.uint8]) -> None:
     mask = len(slots) - 1
-    for word in range(len(lists)):
-        place = int(np.int64(_hash(lists[word], words, starts[word], lengths[word]))) & mask
+    for number in range(len(words)):
+        word = words[number]
+        word["first"], word["last"] = _ends(texts, word["start"], word["length"])
+        place = int(np.int64(_hash(word["list"], word["first"], word["last"], word["length"]))) & mask
         while slots[place] >= 0:
             place = (place + 1) & mask
-        slots[place] = word
+        slots[place] = number
 
 
-def slot_table(
-    lists: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64], words: NDArray[np.uint8]
-) -> NDArray[np.int64]:
-    """The hash table that `find_word` looks into: int64[2^k], at most an eighth of it in use."""
-    slots = np.full(1 << (8 * len(lists)).bit_length(), -1, dtype=np.int64)
-    _fill(slots, lists, starts, lengths, words)
-    return slots
+def word_table(entries: Sequence[tuple[int, bytes, int]]) -> tuple[NDArray[np.int16], NDArray[Any], NDArray[np.uint8]]:
+    """What `find_word` looks into.
+
+    Args:
+        entries: list, text and value of each word.
+
+    Returns:
+        int16[2^k], a hash table of word numbers, at most an eighth of it in use; `WORD`[n]; the texts.
+    """
+    words = np.zeros(len(entries), dtype=WORD)
+    words["list"] = [number for number, _, _ in entries]
+    words["length"] = [len(text) for _, text, _ in entries]
+    words["start"] = np.cumsum(words["length"]) - words["length"]
+    words["value"] = [value for _, _, value in entries]
+    texts = bytes_of(b"".join(text for _, text, _ in entries) + bytes(8)).copy()
+    slots = np.full(1 << (8 * len(entries)).bit_length(), -1, dtype=np.int16)
+    _fill(slots, words, texts)
+    return slots, words, texts

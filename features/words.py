@@ -33,6 +33,22 @@ def word_at(_typing: Any, _data: Any, _place: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def put_word(_typing: Any, _data: Any, _place: Any, _word: Any) -> Any:
+    """`put_word(data, place, word)`: write eight bytes of a uint8 array from `place` on, little-endian, not checked."""
+    if not (isinstance(_data, types.Array) and _data.dtype == types.uint8 and isinstance(_place, types.Integer)):
+        return None
+    signature = types.void(_data, types.int64, types.uint64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = cgutils.gep_inbounds(builder, array.data, arguments[1])
+        builder.store(arguments[2], builder.bitcast(address, _WORD.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def folded_product(_typing: Any, _left: Any, _right: Any) -> Any:
     """`folded_product(left, right)`: uint64, the two halves of the 128-bit product of two uint64, xored."""
     signature = types.uint64(types.uint64, types.uint64)

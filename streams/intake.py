@@ -16,7 +16,7 @@ from features.events import Event, Label, Marker
 from features.identity import hash64
 from features.keys import Keys
 from features.plain import SLACK_BYTES, Plain, new_plain, new_scratch, read_plain
-from features.verdict_bytes import Texts
+from features.verdict_bytes import SLACK, Texts
 from streams.log import LogRecord
 
 Trust = Callable[[LogRecord], bool]
@@ -143,7 +143,11 @@ class _Tail:
 
     def behind(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The data with everything that was added."""
-        return np.concatenate([data, np.frombuffer(b"".join(self._parts), dtype=np.uint8)]) if self._parts else data
+        return (
+            np.concatenate([data, np.frombuffer(b"".join(self._parts) + SLACK, dtype=np.uint8)])
+            if self._parts
+            else data
+        )
 
 
 def _side_by_side(

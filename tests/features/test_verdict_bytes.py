@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.records import Coordinates, Reason, Verdict, encode
-from features.verdict_bytes import NO_NUMBER, Numbers, Texts, template, verdict_bytes
+from features.verdict_bytes import NO_NUMBER, SLACK, Numbers, Texts, template, verdict_bytes
 
 DECISIONS = ("approve", "step_up", "review", "decline")
 FLAGS: tuple[tuple[str, ...], ...] = ((), ("cold_start",), ("late",), ("cold_start", "late", "approximate", "degraded"))
@@ -40,7 +40,7 @@ verdicts = st.builds(
 def texts_of(texts: list[str]) -> Texts:
     parts = [msgspec.json.encode(text)[1:-1] for text in texts]
     length = np.array([len(part) for part in parts], dtype=np.int64)
-    return Texts(np.frombuffer(b"".join(parts), dtype=np.uint8), np.cumsum(length) - length, length)
+    return Texts(np.frombuffer(b"".join(parts) + SLACK, dtype=np.uint8), np.cumsum(length) - length, length)
 
 
 def millionths(numbers: list[float | None]) -> Any:
