@@ -27,10 +27,11 @@ from models.detector import Detector, build
 from models.reasons import leading_tails, reasons_for
 from streams.flags import EVERY_DEGRADED_SET_OF_FLAGS, EVERY_SET_OF_FLAGS, flag_names
 from streams.intake import Decoded
-from streams.log import JudgedFeatures, Outgoing, Output, SetAside
+from streams.log import JudgedFeatures, Outgoing, Output, SetAside, rows_of
 from streams.model_in_force import ModelInForce
 
 _MICRO = 1_000_000
+_IS_JUDGED = np.isin(np.arange(256), JUDGED_KINDS)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -122,6 +123,7 @@ class Engine:
         if not batch.records:
             return output
         assert batch.records[0].offset >= self.next_offset, "a batch starts where the state ends"
+        output.not_plain = len(batch.others)
         output.set_aside += [SetAside(row, error) for row, error in batch.refused()]
         start = 0
         for row, marker in batch.markers():
@@ -176,7 +178,7 @@ class Engine:
             rows = rows[~np.isin(rows, unknown)]
         if not len(rows):
             return
-        columns = batch.columns[rows]
+        columns = batch.columns.take(rows)  # an index would copy records field by field
         columns["amount_minor"] = to_base_minor(columns["amount_minor"], batch.currency[rows], self.model.rates)
         applied = self.accounts.apply(batch.keys(rows), columns, batch.judged[rows])
         segment = _Segment(batch, rows, columns, applied)
@@ -195,8 +197,8 @@ class Engine:
 
     def _score(self, segment: _Segment) -> _Scores:
         kinds, applied = segment.columns["kind"], segment.applied
-        rows = np.flatnonzero((applied.status == APPLIED) & np.isin(kinds, JUDGED_KINDS))
-        features = applied.features[rows]
+        rows = np.flatnonzero((applied.status == APPLIED) & _IS_JUDGED[kinds])
+        features = applied.features if len(rows) == len(kinds) else applied.features.take(rows, axis=0)
         anomalies = self.detector.anomalies(features, self.model.detector_columns, np.ones(len(rows), dtype=np.bool_))
         anomaly = np.round(anomalies.score, 6)
         score = self.model.scorer.score(features)
@@ -239,7 +241,7 @@ class Engine:
                 flags=segment.applied.flags[scores.rows],
             ),
         )
-        output.verdicts += map(Outgoing, rows.tolist(), batch.account_keys(rows), values)
+        output.verdicts += rows_of(Outgoing, rows.tolist(), batch.account_keys(rows), values)
         for outcome, count in enumerate(np.bincount(scores.outcome, minlength=len(OUTCOMES)).tolist()):
             output.decisions[OUTCOMES[outcome]] = output.decisions.get(OUTCOMES[outcome], 0) + count
         if self.keep_features:

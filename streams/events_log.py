@@ -33,8 +33,8 @@ class EventsLog(Protocol):
         """Become a member of the group; partitions come during `poll`."""
         ...
 
-    def poll(self, limit: int, wait_s: float) -> list[tuple[int, LogRecord]]:
-        """Up to `limit` records of this member's partitions, (partition, record); waits for the first one only.
+    def poll(self, limit: int, wait_s: float) -> dict[int, list[LogRecord]]:
+        """Up to `limit` records in all, by partition, of those that are this member's; waits for the first one only.
 
         Raises:
             AssayError: reading cannot go on, or what `Member` raised.

@@ -14,7 +14,7 @@ from streams.events_log import Member
 from streams.history import Bounds
 from streams.kafka_clients import REPLACED, REPLACED_TEXT, FirstError, advice, ask_committed
 from streams.log import LogRecord
-from streams.topic_reader import record_of
+from streams.topic_reader import records_of
 from streams.watchdog import Watchdog
 
 _log = logging.getLogger("assay.kafka_log")
@@ -62,7 +62,7 @@ class KafkaLog:
             [self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
-    def poll(self, limit: int, wait_s: float) -> list[tuple[int, LogRecord]]:
+    def poll(self, limit: int, wait_s: float) -> dict[int, list[LogRecord]]:
         """See `EventsLog`: one record as soon as there is one, then what else is there."""
         received: list[Received] = self._consumer.consume(1, wait_s)
         if received and limit > 1:
@@ -73,14 +73,14 @@ class KafkaLog:
         if self._assignments is not None:
             self._assignments.check(self._consumer.memberid, self._owned)
         readable = self._owned - self._paused  # the client may still hand out some of what was taken away
-        records = []
+        messages: dict[int, list[Received]] = {}
         for message in received:
             error = message.error()
-            if error is not None:
+            if error is None:
+                messages.setdefault(message.partition(), []).append(message)
+            else:
                 self._refused(error, message)
-            elif message.partition() in readable:
-                records.append((message.partition(), record_of(message)))
-        return records
+        return {number: records_of(those) for number, those in messages.items() if number in readable}
 
     def pause(self, partition: int) -> None:
         """See `EventsLog`; the client is told once it has the partition."""

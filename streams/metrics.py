@@ -23,6 +23,9 @@ class WorkerMetrics:
         )
         self.dead_letters = Counter("assay_dead_letters", "Refused records by code", ["code"], registry=self.registry)
         self.duplicates = Counter("assay_duplicates", "Repeated events, not judged again", registry=self.registry)
+        self.not_plain = Counter(
+            "assay_not_plain", "Records that took the long way through the decoder", registry=self.registry
+        )
         self.batch_seconds = Histogram(
             "assay_batch_seconds", "From decode to verdict bytes, per batch", buckets=_SECONDS, registry=self.registry
         )
@@ -66,3 +69,4 @@ class WorkerMetrics:
         for item in output.set_aside:
             self.dead_letters.labels(item.error.code).inc()
         self.duplicates.inc(output.duplicates)
+        self.not_plain.inc(output.not_plain)

@@ -1,10 +1,11 @@
 """What folding some records publishes, as messages: which topic, which partition, which headers."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from features.records import DEAD_LETTER_HEADERS, dead_letter_headers, redacted
-from streams.log import LogRecord, Output
+from streams.log import Headers, LogRecord, Output, rows_of
 from streams.publisher import Message
 
 TRACE_HEADER = "traceparent"
@@ -30,6 +31,10 @@ def targets_of(prefix: str) -> Targets:
     return Targets(f"{prefix}verdicts", f"{prefix}outcomes", f"{prefix}events.dlq", f"{prefix}events")
 
 
+def _traces(headers: Headers) -> list[tuple[str, bytes | None]] | None:
+    return [header for header in headers if header[0] == TRACE_HEADER] if headers else None
+
+
 def messages_of(
     output: Output, records: Sequence[LogRecord], partition: int, targets: Targets, redaction_key: bytes | None
 ) -> list[Message]:
@@ -38,12 +43,12 @@ def messages_of(
     A dead letter is the record as it came, with address and reason in its headers; one that holds a card number is
     redacted. A record that was sent back and is refused again carries its newest address and reason only.
     """
-    messages = []
+    messages: list[Message] = []
     for topic, published in ((targets.verdicts, output.verdicts), (targets.outcomes, output.outcomes)):
-        for place, key, value in published:
-            headers = records[place].headers
-            traces = [header for header in headers if header[0] == TRACE_HEADER] if headers else None
-            messages.append(Message(topic, partition, key, value, traces))
+        if published:
+            places, keys, values = zip(*published, strict=True)
+            traces = [_traces(records[place].headers) for place in places]
+            messages += rows_of(Message, repeat(topic), repeat(partition), keys, values, traces)
     for place, error in output.set_aside:
         record = records[place]
         kept = record.value

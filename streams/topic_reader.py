@@ -15,7 +15,7 @@ from features.errors import AssayError
 from streams.admin import connect
 from streams.history import Bounds
 from streams.kafka_clients import NO_RIGHT, advice
-from streams.log import LogRecord
+from streams.log import LogRecord, rows_of
 
 ANSWER_S = 20.0
 """A broker that is silent for longer while a range is read is an error."""
@@ -174,15 +174,16 @@ class TopicHistory:
         return self._reader.read(self.topic, partition, start, end)
 
 
-def record_of(message: Received) -> LogRecord:
-    """A received message as a record of the log."""
-    kind, timestamp_ms = message.timestamp()
-    return LogRecord(
-        message.offset(),
-        message.value(),
-        message.key(),
-        None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-        message.headers() or (),
+def records_of(messages: Sequence[Received]) -> list[LogRecord]:
+    """Received messages as records of the log."""
+    stamps = [message.timestamp() for message in messages]
+    return rows_of(
+        LogRecord,
+        [message.offset() for message in messages],
+        [message.value() for message in messages],
+        [message.key() for message in messages],
+        [None if kind == TIMESTAMP_NOT_AVAILABLE else time_ms for kind, time_ms in stamps],
+        [message.headers() or () for message in messages],
     )
 
 
@@ -194,7 +195,7 @@ def _records(received: Sequence[Received], where: str, end: int) -> tuple[list[L
         if error is None:
             if message.offset() >= end:
                 return records, True
-            records.append(record_of(message))
+            records += records_of([message])
         elif error.code() == KafkaError._PARTITION_EOF:
             if message.offset() >= end:
                 return records, True  # else a broker that has just become the leader does not know it all yet

@@ -18,7 +18,9 @@ can run the same loop in a world where anything may fail at any moment.
 import gc
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from features.errors import AssayError
@@ -42,6 +44,7 @@ _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
 _LAG_EVERY_S = 1.0
 _MOST_ABORTED = 10
+_offset = attrgetter("offset")
 
 
 class StateKeeper(Protocol):
@@ -177,18 +180,18 @@ class Worker:
             self._measure()
             self._lag_s = now_s
 
-    def _handle(self, received: Sequence[tuple[int, LogRecord]]) -> None:
+    def _handle(self, received: Mapping[int, list[LogRecord]]) -> None:
         """Fold and publish what was received."""
         started_s = time.perf_counter()
         messages: list[Message] = []
         offsets: dict[int, int] = {}
         outputs: list[Output] = []
-        for number, records in _by_partition(received).items():
+        for number, records in received.items():
             partition, _, publish_from = self._owned[number]
-            known = [record for record in records if record.offset < publish_from]
+            known = records[: bisect_left(records, publish_from, key=_offset)]
             if known:
                 partition.fold(known, self._trusted, publishing=False)  # published before: only the state needs it
-            fresh = [record for record in records[len(known) :] if record.offset >= partition.next_offset]
+            fresh = records[bisect_left(records, partition.next_offset, lo=len(known), key=_offset) :]
             if fresh:
                 output = partition.fold(fresh, self._trusted)
                 bad = len(output.set_aside)
@@ -337,10 +340,3 @@ class Worker:
             self.lose(list(self._owned))
             self._log.leave()
             self._states.close()
-
-
-def _by_partition(received: Sequence[tuple[int, LogRecord]]) -> dict[int, list[LogRecord]]:
-    result: dict[int, list[LogRecord]] = {}
-    for number, record in received:
-        result.setdefault(number, []).append(record)
-    return result

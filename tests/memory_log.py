@@ -74,12 +74,13 @@ class MemoryEventsLog:
         self._member = member
         self._network("join", self._join)
 
-    def poll(self, limit: int, wait_s: float) -> list[tuple[int, LogRecord]]:
+    def poll(self, limit: int, wait_s: float) -> dict[int, list[LogRecord]]:
         """See `EventsLog`; nothing is waited for, the time of a simulation stands still."""
         self._rebalance()
-        received = self._network("poll", partial(self._fetch, limit))
-        for partition, record in received:
+        received: dict[int, list[LogRecord]] = {}
+        for partition, record in self._network("poll", partial(self._fetch, limit)):
             self._positions[partition] = record.offset + 1
+            received.setdefault(partition, []).append(record)
         return received
 
     @property

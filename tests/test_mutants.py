@@ -184,10 +184,10 @@ def what_is_lost_is_stored(patch: pytest.MonkeyPatch) -> None:
 def offsets_are_committed_when_they_are_read(patch: pytest.MonkeyPatch) -> None:
     poll = MemoryEventsLog.poll
 
-    def poll_and_commit(log: MemoryEventsLog, limit: int, wait_s: float) -> list[tuple[int, LogRecord]]:
+    def poll_and_commit(log: MemoryEventsLog, limit: int, wait_s: float) -> dict[int, list[LogRecord]]:
         received = poll(log, limit, wait_s)
         if log.group.knows(log.identity().member):
-            log.group.store({number: record.offset + 1 for number, record in received})
+            log.group.store({number: records[-1].offset + 1 for number, records in received.items()})
         return received
 
     patch.setattr(MemoryEventsLog, "poll", poll_and_commit)

@@ -314,9 +314,9 @@ class Reader:
     def poll(self, limit: int = 100) -> list[tuple[int, LogRecord]]:
         """One poll; what it gave is kept too."""
         received = self.log.poll(limit, 0.1)
-        for number, record in received:
-            self.records[number].append(record)
-        return received
+        for number, records in received.items():
+            self.records[number] += records
+        return [(number, record) for number, records in received.items() for record in records]
 
     def values(self, partition: int = 0) -> list[bytes | None]:
         """What it has read of a partition."""
