@@ -33,6 +33,8 @@ ACCOUNT = np.dtype(
 """One hot account, one cache line."""
 CHANGED = 1
 """In `Hot.change`: not in the store, nor on its way there."""
+LEAVING = 2
+"""In `Hot.change`: on its way to the store."""
 
 _EVENT_BYTES = EVENT.itemsize
 _ACCOUNT_BYTES = ACCOUNT.itemsize + 1
@@ -149,6 +151,20 @@ def make_room(hot: Hot, slots: NDArray[np.int64], done: int) -> int:
 def _has_summary(hot: Hot, slot: int) -> bool:
     index = hot.accounts[slot]["folded"]
     return bool(index >= 0 and hot.held.folded.summaries[index]["events"] > 0)
+
+
+@compiled
+def pack_names(names: Names, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Ids of accounts side by side: the bytes, and where each ends."""
+    ends = np.cumsum(names.lengths[slots].astype(np.int64))
+    data = np.empty(ends[-1] if len(ends) else 0, dtype=np.uint8)
+    place = 0
+    for slot in slots:
+        start = names.starts[slot]
+        for byte in range(names.lengths[slot]):
+            data[place] = names.blocks.units[start + byte]
+            place += 1
+    return data, ends
 
 
 @compiled

@@ -1,8 +1,9 @@
 """Hot accounts in memory: histories in one pool of records, found by account id.
 
-A history takes a block of 8, 32, 128 or 320 records and moves to a larger one as it grows. What is not hot lives packed
-in a store (`features/store.py`); the caller brings accounts in with `load` before a batch touches them, writes `dirty`
-ones at a checkpoint, and lets `evict` drop those untouched for longest. Nothing here reads a disk or a clock.
+A history takes a block of 4 to 320 records and moves to a larger one as it grows. What is not hot lives packed
+in a store (`features/store.py`); the caller brings accounts in with `load` before a batch touches them, writes what it
+`cut` at a checkpoint, says when that is stored, and lets `evict` drop those untouched for longest. Nothing here reads a
+disk or a clock.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 from features.account_kernels import (
     ACCOUNT,
     CHANGED,
+    LEAVING,
     Hot,
     drop_account,
     drop_oldest,
     load_accounts,
     make_room,
     pack_accounts,
+    pack_names,
     touch,
 )
 from features.arena import Arena, lengthen
@@ -33,7 +36,7 @@ from features.packing import PackedAccounts, first_unreadable, side_by_side, unp
 from features.recency import empty_ends
 from features.summaries import Summaries
 
-BLOCKS = (8, 32, 128, HISTORY_CAPACITY)
+BLOCKS = (4, 8, 16, 32, 64, 128, HISTORY_CAPACITY)
 """Sizes of a history's block, in records."""
 _PAGE = 640
 
@@ -205,12 +208,23 @@ class Accounts:
         self._change[self._directory.find(again)] = [remembered[name][1] for name in names]
 
     def dirty(self) -> PackedAccounts:
-        """Accounts that changed since `mark_clean`, packed."""
+        """Accounts that changed since they were cut, packed."""
         return self._packed(np.flatnonzero(self._change & CHANGED))
 
-    def mark_clean(self) -> None:
-        """Everything dirty has been stored."""
-        self._change[:] = 0
+    def cut(self) -> PackedAccounts:
+        """The same, and from now on they count as on their way to the store: neither dirty nor let go."""
+        packed = self.dirty()
+        self._change[self._change == CHANGED] = LEAVING
+        return packed
+
+    def mark_stored(self) -> None:
+        """What was cut is in the store."""
+        self._change &= ~np.uint8(LEAVING)
+
+    def mark_not_stored(self) -> None:
+        """What was cut did not get there: it is dirty again."""
+        self._change[self._change == LEAVING] = CHANGED
+        self.mark_stored()
 
     def evict(self, limit_bytes: int) -> int:
         """Drop the clean accounts untouched for longest until about three quarters of the limit are used.
@@ -249,5 +263,4 @@ class Accounts:
         return slots
 
     def _packed(self, slots: NDArray[np.int64]) -> PackedAccounts:
-        data, ends = pack_accounts(self._hot(), slots)
-        return PackedAccounts(self._directory.names_of(slots.tolist()), data.tobytes(), ends.tolist())
+        return PackedAccounts(*pack_names(self._directory.names, slots), *pack_accounts(self._hot(), slots))

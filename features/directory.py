@@ -6,7 +6,6 @@ moves later entries back (Knuth, The Art of Computer Programming 3, 6.4, algorit
 accounts come and go.
 """
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -250,11 +249,6 @@ class Directory:
         assert done >= 0 or keys.length[-1 - done] <= NAME_BLOCKS[-1], "an id is at most 64 characters"
         assert done >= 0, "an account in memory is newer than its packed record"
         return slots
-
-    def names_of(self, slots: Iterable[int]) -> list[str]:
-        """The id of each slot."""
-        starts, lengths, units = self.names.starts, self.names.lengths, self.names.blocks.units
-        return [units[starts[slot] : starts[slot] + lengths[slot]].tobytes().decode() for slot in slots]
 
     def _more_slots(self, more: int) -> None:
         before = self.capacity

@@ -18,6 +18,7 @@ from features.errors import AssayError
 from features.folded import Folded, empty_folded
 from features.identity import hash64
 from features.kernel import HISTORY_CAPACITY
+from features.name_order import rows_by_name
 from features.summaries import SUMMARY_BYTES
 
 SCHEMA = 1
@@ -122,23 +123,40 @@ class PackedAccounts:
     """Accounts as they were at one moment, for a store: pairs of id and packed record.
 
     Attributes:
-        names: their ids.
-        data: their records, one after the other.
-        ends: where each ends.
+        names: uint8, their ids as UTF-8, one after the other.
+        name_ends: int64[n], where each ends.
+        data: uint8, their records, one after the other.
+        ends: int64[n], where each ends.
     """
 
-    names: list[str]
-    data: bytes
-    ends: list[int]
+    names: NDArray[np.uint8]
+    name_ends: NDArray[np.int64]
+    data: NDArray[np.uint8]
+    ends: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.ends)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        data, start = self.data, 0
-        for name, end in zip(self.names, self.ends, strict=True):
-            yield name, data[start:end]
-            start = end
+        for name, packed in self.pairs(np.arange(len(self))):
+            yield name.decode(), packed
+
+    def by_name(self) -> NDArray[np.int64]:
+        """Rows in the order of the ids' bytes."""
+        return rows_by_name(self.names, self.name_ends)
+
+    def pairs(self, rows: NDArray[np.int64]) -> Iterator[tuple[bytes, bytes]]:
+        """Id as UTF-8 and record of each of `rows`."""
+        names, data = self.names.data, self.data.data
+        name_starts, name_ends = _bounds(self.name_ends, rows)
+        starts, ends = _bounds(self.ends, rows)
+        for name_start, name_end, start, end in zip(name_starts, name_ends, starts, ends, strict=True):
+            yield bytes(names[name_start:name_end]), bytes(data[start:end])
+
+
+def _bounds(ends: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    """Where each of `rows` begins and ends."""
+    return np.where(rows > 0, ends[rows - 1], 0).tolist(), ends[rows].tolist()
 
 
 def hash_text(key: str) -> str:

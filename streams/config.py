@@ -83,7 +83,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine.accept_gap", False, "go on although the log dropped records that were never judged"),
     Setting("state.directory", "state", "where the account state lives"),
     Setting("state.checkpoint_seconds", 10.0, "time between two checkpoints"),
-    Setting("state.hot_mebibytes", 256, "memory for hot accounts of the whole worker", least=1),
+    Setting("state.hot_mebibytes", 512, "memory for hot accounts of the whole worker", least=1),
     Setting("snapshots.url", "", "where states are kept for other machines: a directory or any fsspec URL; empty: off"),
     Setting("snapshots.every_seconds", 900.0, "time between two snapshots of a partition", least=1),
     Setting("snapshots.keep", 48, "newest snapshots kept of each partition", least=1),

@@ -21,6 +21,7 @@ from streams.state_keeper import DiskStates
 from streams.warm_up import warm_up
 from streams.watchdog import Watchdog
 from streams.worker import Worker
+from streams.writing import WriteBeside
 
 _ANSWER_S = 5.0
 """How much longer than a transaction may last an answer about committed offsets is waited for."""
@@ -58,7 +59,7 @@ def kafka_worker(
     snapshots, snapshotter = _snapshots(config, targets.source, source.topic_id, first_model)
     states = DiskStates(Path(config.text("state.directory")), targets.source, source.topic_id, snapshots, snapshotter)
     catch_up = _catch_up(config, targets.source, source.topic_id, first_model, states, watchdog)
-    worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic, catch_up)
+    worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic, catch_up, WriteBeside())
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)
     server: HttpServer | None = None

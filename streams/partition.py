@@ -7,6 +7,7 @@ published and committed first, `checkpoint` comes after, so that the stored offs
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 
 import msgspec
@@ -20,6 +21,7 @@ from streams.engine import Engine
 from streams.intake import Decoded, Trust, decode_batch
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
+from streams.writing import WriteNow, Writer
 
 OpenModel = Callable[[str], ModelInForce]
 """Opens a model by its id; raises AssayError."""
@@ -89,6 +91,7 @@ class Partition:
         hot_bytes: memory for accounts; more are stored and dropped at checkpoints.
         keep_features: keep the features of judged events in the output.
         careful_until: offset up to which a record that cannot be folded is set aside, at some cost; beyond it raises.
+        writer: carries out what `begin_checkpoint` begins.
 
     Raises:
         AssayError: the stored state is of another version, feature set or first model.
@@ -104,8 +107,11 @@ class Partition:
         hot_bytes: int = DEFAULT_HOT_BYTES,
         keep_features: bool = False,
         careful_until: int = 0,
+        writer: Writer | None = None,
     ) -> None:
         self._store = store
+        self._writer = writer or WriteNow()
+        self._writing: Future[None] | None = None
         self.careful_until = careful_until
         self._open_model = open_model
         self._first_model = first_model
@@ -126,6 +132,11 @@ class Partition:
         """Whether hot accounts take more memory than allowed: time for a checkpoint."""
         return self.engine.accounts.used_bytes > self.hot_bytes
 
+    @property
+    def has_to_wait(self) -> bool:
+        """Whether they take so much more that a checkpoint under way has to end before anything else comes in."""
+        return self._writing is not None and self.engine.accounts.used_bytes > self.hot_bytes * 5 // 4
+
     def fold(self, records: Sequence[LogRecord], trusted: Trust, *, publishing: bool = True) -> Output:
         """Decode and fold records; those below `next_offset` were folded before and are passed over.
 
@@ -144,19 +155,44 @@ class Partition:
         decode = partial(self._decode, trusted=trusted)
         try:
             if careful:
-                return fold_carefully(self.engine, records, decode, self._fold, publishing)
-            return self._fold(decode(records), publishing)
+                output = fold_carefully(self.engine, records, decode, self._fold, publishing)
+            else:
+                output = self._fold(decode(records), publishing)
         except TROUBLE_OUTSIDE:
             raise
         except Exception as error:
             raise UnprocessableError(self.engine.partition, records[-1].offset + 1) from error
+        if self._writing is None:
+            self.engine.accounts.evict(self.hot_bytes)  # what is stored already makes room without a checkpoint
+        return output
 
     def checkpoint(self, values: Mapping[str, bytes] | None = None) -> None:
         """Store everything that changed, with the offset, in one write; then let go of cold accounts.
 
+        A checkpoint that was begun is ended first; this one has ended when the call returns.
+
         Args:
             values: further values of the caller that must become true together with the offset.
+
+        Raises:
+            AssayError: it cannot be written.
         """
+        self.end_checkpoint(wait=True)
+        self.begin_checkpoint(values)
+        self.end_checkpoint(wait=True)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a checkpoint was begun and has not been ended."""
+        return self._writing is not None
+
+    def begin_checkpoint(self, values: Mapping[str, bytes] | None = None) -> None:
+        """Begin to store what changed up to now; the fold may go on while the writer is at it.
+
+        What is stored is the state at this moment, whatever is folded before the write ends. `values` as for
+        `checkpoint`.
+        """
+        assert self._writing is None, "one checkpoint at a time"
         engine = self.engine
         state = FoldState(
             schema=_SCHEMA,
@@ -167,9 +203,37 @@ class Partition:
             degraded=engine.degraded,
         )
         own = {_FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state()}
-        self._store.write(engine.accounts.dirty(), {**own, **(values or {})})
-        engine.accounts.mark_clean()
-        engine.accounts.evict(self.hot_bytes)
+        packed = engine.accounts.cut()
+        try:
+            self._writing = self._writer.begin(partial(self._store.write, packed, {**own, **(values or {})}))
+        except Exception:
+            engine.accounts.mark_not_stored()
+            raise
+
+    def end_checkpoint(self, *, wait: bool) -> bool:
+        """If a checkpoint was begun and has been written, let go of cold accounts.
+
+        Args:
+            wait: until it has been written.
+
+        Returns:
+            Whether one has ended.
+
+        Raises:
+            AssayError: it could not be written; what it held is still to be stored.
+        """
+        writing, accounts = self._writing, self.engine.accounts
+        if writing is None or not (wait or writing.done()):
+            return False
+        self._writing = None
+        try:
+            writing.result()
+        except Exception:
+            accounts.mark_not_stored()
+            raise
+        accounts.mark_stored()
+        accounts.evict(self.hot_bytes)
+        return True
 
     def account(self, account_id: str) -> bytes | None:
         """An account as it stands now, packed (`features/packing.py`); None if it has no past."""
@@ -206,7 +270,15 @@ class Partition:
         return self._store.get_value(name)
 
     def close(self) -> None:
-        """Close the store; what was not checkpointed is folded again from the log."""
+        """Close the store; what was not checkpointed is folded again from the log.
+
+        A write under way goes on to its end first: it holds what was committed, so it is never wrong.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            error = writing.exception()
+            if error is not None:
+                _log.warning("partition %d: the last checkpoint was not stored: %s", self.engine.partition, error)
         self._store.close()
 
     def _fold(self, batch: Decoded, publishing: bool) -> Output:

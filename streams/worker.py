@@ -5,7 +5,8 @@ One turn of the loop, in this order, which is what makes a crash harmless:
 1. poll one record, then drain what is there (an idle stream has the latency of one event, a full one large batches);
 2. fold each partition's records in memory;
 3. publish everything and the consumed offsets as one transaction;
-4. now and then, checkpoint: accounts, detector and offset of each partition in one write, never ahead of step 3.
+4. now and then, checkpoint: accounts, detector and offset of each partition as they are after step 3, in one write.
+   A thread carries that out while the loop goes on (`streams/writing.py`).
 
 After a crash a partition opens at its stored offset S, the group says what was committed, C >= S. Records from S to C
 are folded again with publishing off, by the same loop; then it goes on. Many records are folded by somebody else, who
@@ -39,6 +40,7 @@ from streams.partition import OpenModel, Partition
 from streams.publisher import AbortedError, Message, Publisher
 from streams.signature import trust
 from streams.starting_point import starting_point
+from streams.writing import WriteNow, Writer
 
 _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
@@ -91,6 +93,7 @@ class Worker:
         states: where partitions' states are.
         clock: seconds, rising.
         catch_up: folds large gaps; None: nobody but this worker folds.
+        writer: carries out checkpoints.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Worker:
         states: StateKeeper,
         clock: Callable[[], float] = time.monotonic,
         catch_up: CatchUp | None = None,
+        writer: Writer | None = None,
     ) -> None:
         self._config = config
         self._first_model = first_model
@@ -110,6 +114,7 @@ class Worker:
         self._log = log
         self._publisher = publisher
         self._states = states
+        self._writer = writer or WriteNow()
         self._clock = clock
         self._targets = targets_of(config.text("topics.prefix"))
         self._trusted = trust(config.secret("security.internal_key"), config.flag("security.trust_internal"))
@@ -171,10 +176,14 @@ class Worker:
                 self._careful_until[error.partition] = error.end
                 self._recover()
         self._go_on_with_caught_up()
+        self._end_checkpoints()
         now_s = self._clock()
-        full = any(owned.partition.is_full for owned in self._owned.values())
+        free = [owned.partition for owned in self._owned.values() if not owned.partition.is_writing]
+        full = any(partition.is_full for partition in free)
         if full or now_s - self._checkpoint_s >= self._config.number("state.checkpoint_seconds"):
-            self.checkpoint()
+            for partition in free:
+                partition.begin_checkpoint()
+            self._end_checkpoints()
             self._checkpoint_s = now_s
         if now_s - self._lag_s >= _LAG_EVERY_S:
             self._measure()
@@ -245,7 +254,14 @@ class Worker:
         store = self._states.open(number, committed, bounds)
         try:
             careful_until = self._careful_until.get(number, 0)
-            partition = Partition(number, store, self._first_model, self._open_model, careful_until=careful_until)
+            partition = Partition(
+                number,
+                store,
+                self._first_model,
+                self._open_model,
+                careful_until=careful_until,
+                writer=self._writer,
+            )
             start, publish_from = starting_point(
                 where=f"{self._targets.source}[{number}]",
                 state=self._states.describe(number),
@@ -290,8 +306,17 @@ class Worker:
         """Store every partition as it is; everything folded so far is committed."""
         for number, owned in self._owned.items():
             owned.partition.checkpoint()
-            self.metrics.checkpoints.inc()
-            self._states.checkpointed(number, owned.store)
+            self._checkpointed(number, owned)
+
+    def _end_checkpoints(self) -> None:
+        """See to those that have been written meanwhile; wait only where memory asks for it."""
+        for number, owned in self._owned.items():
+            if owned.partition.end_checkpoint(wait=owned.partition.has_to_wait):
+                self._checkpointed(number, owned)
+
+    def _checkpointed(self, number: int, owned: _Owned) -> None:
+        self.metrics.checkpoints.inc()
+        self._states.checkpointed(number, owned.store)
 
     def _share_memory(self) -> None:
         self.metrics.partitions_owned.set(len(self._owned) + len(self._catching_up.partitions))
@@ -338,5 +363,6 @@ class Worker:
             self._publisher.close()
         finally:
             self.lose(list(self._owned))
+            self._writer.close()
             self._log.leave()
             self._states.close()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import streams.careful
 import streams.engine
 import streams.worker
+from features.accounts import Accounts
 from features.errors import AssayError, InvalidRecord
 from features.store import StateStore
 from models.scorer import Scorer
@@ -24,7 +25,7 @@ from streams.catching_up import CatchingUp
 from streams.engine import Engine
 from streams.log import LogRecord, Output, SetAside
 from streams.outbound import messages_of
-from streams.partition import Partition
+from streams.partition import FoldState, Partition
 from streams.publisher import AbortedError, Message, Publisher
 from streams.starting_point import starting_point
 from streams.worker import Worker
@@ -237,6 +238,41 @@ def a_gap_counts_as_folded_however_its_process_ended(patch: pytest.MonkeyPatch) 
     patch.setattr(Worker, "_open", opened_at_the_end)
 
 
+def a_checkpoint_holds_what_is_folded_while_it_is_written(patch: pytest.MonkeyPatch) -> None:
+    cut = Accounts.cut
+
+    class Late:
+        def __init__(self, accounts: Accounts) -> None:
+            self._accounts, self._names = accounts, [name for name, _ in cut(accounts)]
+
+        def __iter__(self) -> Iterator[tuple[str, bytes]]:
+            return iter([(name, packed) for name, (packed, _) in self._accounts.remember(self._names).items()])
+
+    patch.setattr(Accounts, "cut", Late)
+
+
+def a_checkpoint_says_how_far_the_fold_is_when_it_is_written(patch: pytest.MonkeyPatch) -> None:
+    create = Partition.__init__
+
+    def create_with(partition: Partition, number: int, store: StateStore, *arguments: Any, **named: Any) -> None:
+        write = store.write
+
+        def write_now(accounts: Any, values: Mapping[str, bytes]) -> None:
+            state = msgspec.json.decode(values["fold"], type=FoldState)
+            state = msgspec.structs.replace(state, next_offset=partition.next_offset)
+            write(accounts, {**values, "fold": msgspec.json.encode(state)})
+
+        if type(store).__name__ == "OpenState":  # not that of the undisturbed fold
+            store.write = write_now  # type: ignore[method-assign]
+        create(partition, number, store, *arguments, **named)
+
+    patch.setattr(Partition, "__init__", create_with)
+
+
+def a_state_is_closed_while_it_is_written(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Partition, "close", lambda partition: partition._store.close())
+
+
 MISTAKES: Sequence[Mistake] = (
     offsets_are_committed_before_the_verdicts,
     verdicts_are_published_before_the_offsets,
@@ -259,6 +295,9 @@ MISTAKES: Sequence[Mistake] = (
     a_gap_is_folded_up_to_the_end_of_the_log,
     what_is_lost_is_folded_on,
     a_gap_counts_as_folded_however_its_process_ended,
+    a_checkpoint_holds_what_is_folded_while_it_is_written,
+    a_checkpoint_says_how_far_the_fold_is_when_it_is_written,
+    a_state_is_closed_while_it_is_written,
 )
 
 

@@ -83,6 +83,11 @@ def test_workers_were_stopped_doubled_and_handed_over(lived: Lived) -> None:
     assert lived.occurred["worker", "twin"] > 0
 
 
+@pytest.mark.parametrize("what", ["later", "lost"])
+def test_checkpoints_were_written_later_and_lost_in_between(lived: Lived, what: str) -> None:
+    assert lived.occurred["checkpoint", what] > 0
+
+
 @pytest.mark.parametrize("what", ["done", "crashed", "failed", "killed", "orphaned"])
 def test_processes_that_catch_up_ended_in_every_way(lived: Lived, what: str) -> None:
     assert lived.occurred["catch_up", what] > 0

@@ -37,6 +37,7 @@ from tests.world_catch_up import CatchUpPlan, CatchUpWorld, draw_catch_up
 from tests.world_faults import draw_faults
 from tests.world_process import BrokenPromiseError, Crashed, Disk, DiskStates, Process
 from tests.world_traffic import Upstream, dead_letter, draw_traffic, expected_of, fragile_model, open_fragile
+from tests.world_writing import WorldWriter
 
 Answer = TypeVar("Answer")
 
@@ -115,6 +116,7 @@ class World:
             self._broker.create(topic, self.plan.partitions)
         self._group = self._broker.group("engine", TARGETS.source, SESSION_S)
         self._group.on_commit = self._on_commit
+        self._writing = random.Random(f"writes of {seed}")
         beside = random.Random(f"gaps of {seed}")
         self.catch_up_plan = draw_catch_up(beside)
         self._catch_up = CatchUpWorld(
@@ -225,7 +227,18 @@ class World:
             publisher = MemoryFlushingPublisher(self._broker, log, process.network)
         config, model, states = self._configs[process.slot], fragile_model(1), DiskStates(process)
         catch_up = self._catch_up.of(process)
-        worker = Worker(config, model, open_fragile, log, publisher, states, lambda: self._broker.now_s, catch_up)
+        process.writer = WorldWriter(self._writing, self._note_writing)
+        worker = Worker(
+            config,
+            model,
+            open_fragile,
+            log,
+            publisher,
+            states,
+            lambda: self._broker.now_s,
+            catch_up,
+            process.writer,
+        )
         process.worker = worker
         worker.join()
 
@@ -336,6 +349,9 @@ class World:
 
     def _note_catching_up(self, what: str) -> None:
         self.occurred["catch_up", what] += 1
+
+    def _note_writing(self, what: str) -> None:
+        self.occurred["checkpoint", what] += 1
 
     # What must hold
 

@@ -10,6 +10,7 @@ from streams.history import Bounds
 from streams.partition import stored_state
 from streams.worker import Worker
 from tests.memory_log import MemoryEventsLog, RefusedError
+from tests.world_writing import WorldWriter
 
 Answer = TypeVar("Answer")
 
@@ -93,6 +94,7 @@ class Process:
         self.asleep = False
         self.worker: Worker | None = None
         self.log: MemoryEventsLog | None = None
+        self.writer: WorldWriter | None = None
         self._request = request
 
     def network(self, point: str, request: Callable[[], Answer], /) -> Answer:
@@ -101,6 +103,8 @@ class Process:
 
     def die(self) -> None:
         """Let go of what only a living process can hold."""
+        if self.alive and self.writer is not None:
+            self.writer.die()
         self.alive = False
         for partition in [number for number, holder in self.disk.holders.items() if holder is self]:
             del self.disk.holders[partition]

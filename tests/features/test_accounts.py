@@ -54,8 +54,8 @@ class Forgetful:
         return self.accounts.apply(keys_of(keys), rows, judged)
 
     def checkpoint(self) -> None:
-        self.store.write(self.accounts.dirty(), {})
-        self.accounts.mark_clean()
+        self.store.write(self.accounts.cut(), {})
+        self.accounts.mark_stored()
 
     def evict(self, limit_bytes: int) -> None:
         self.dropped += self.accounts.evict(limit_bytes)
@@ -91,6 +91,71 @@ def test_letting_go_and_bringing_back_changes_nothing(
         assert key not in forgetful.accounts
         load(forgetful.accounts, key, forgetful.store.get_accounts([key])[0])
         assert forgetful.accounts.history(key).tobytes() == always.history(key).tobytes()
+
+
+class Written:
+    """What a store is about to hold: what was cut, until it is written, or is not."""
+
+    def __init__(self, accounts: Accounts, store: MemoryStore) -> None:
+        self.accounts, self.store = accounts, store
+        self.cut: list[tuple[str, bytes]] | None = None
+
+    def begin(self) -> None:
+        if self.cut is None:
+            self.cut = list(self.accounts.cut())
+            assert dict(self.accounts.dirty()) == {}
+
+    def end(self, *, well: bool) -> None:
+        if self.cut is None:
+            return
+        if well:
+            self.store.write(self.cut, {})
+            self.accounts.mark_stored()
+        else:
+            changed = dict(self.accounts.dirty()).keys()
+            self.accounts.mark_not_stored()
+            assert dict(self.accounts.dirty()).keys() == changed | dict(self.cut).keys()
+        self.cut = None
+
+
+ACTIONS = ("apply", "apply", "apply", "cut", "stored", "failed", "evict", "undo")
+
+
+@settings(deadline=None)
+@given(arrivals=events(max_size=60), actions=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(1, 6))))
+def test_whatever_happens_between_batches_an_account_is_where_its_newest_state_is(
+    arrivals: list[Arrival], actions: list[tuple[str, int]]
+) -> None:
+    """In memory if it changed or is being written, else in memory or in the store; against accounts that never go."""
+    keys, rows = columns(arrivals)
+    always, forgetful = Accounts(), Forgetful()
+    accounts = forgetful.accounts
+    written = Written(accounts, forgetful.store)
+    start = 0
+    for action, number in [*actions, ("failed", 1), ("apply", len(keys)), ("cut", 1), ("stored", 1), ("evict", 9)]:
+        batch = slice(start, start + number)
+        if action == "apply":
+            assert_same(forgetful.apply(keys[batch], rows[batch]), always.apply(keys_of(keys[batch]), rows[batch]))
+            start += number
+        elif action == "undo" and keys[batch]:
+            before, dirty = accounts.remember(keys[batch]), dict(accounts.dirty())
+            forgetful.apply(keys[batch], rows[batch])
+            accounts.bring_back(keys[batch], before)
+            assert dict(accounts.dirty()) == dirty
+        elif action == "cut":
+            written.begin()
+        elif action in ("stored", "failed"):
+            written.end(well=action == "stored")
+        elif action == "evict":
+            leaving = {key for key, _ in written.cut or ()}
+            kept = dict(accounts.dirty()).keys() | leaving
+            accounts.evict(0)
+            assert {key for key in set(keys) if key in accounts} == kept
+        for key in set(keys[:start]):
+            stored = forgetful.store.get_accounts([key])[0]
+            held = accounts.history(key) if key in accounts else unpack(key, stored or b"").events
+            assert held.tobytes() == always.history(key).tobytes()
+    assert len(accounts) == 0
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -226,7 +291,8 @@ def test_coming_and_going_takes_no_more_and_more_memory() -> None:
 def test_nothing_is_dropped_below_the_limit() -> None:
     accounts = Accounts()
     accounts.apply(keys_of(["a", "b"]), payments(2))
-    accounts.mark_clean()
+    accounts.cut()
+    accounts.mark_stored()
     assert accounts.evict(accounts.used_bytes) == 0
     assert len(accounts) == 2
     assert accounts.evict(accounts.used_bytes - 1) > 0
@@ -236,7 +302,8 @@ def test_eviction_stops_at_three_quarters_of_the_limit() -> None:
     accounts = Accounts()
     keys = [f"a{number}" for number in range(100)]
     accounts.apply(keys_of(keys), payments(100))
-    accounts.mark_clean()
+    accounts.cut()
+    accounts.mark_stored()
     limit_bytes = accounts.used_bytes - 1
     dropped = accounts.evict(limit_bytes)
     assert len(accounts) == 100 - dropped
@@ -249,7 +316,8 @@ def test_those_untouched_for_longest_go_first() -> None:
     for row, key in enumerate(keys):
         accounts.apply(keys_of([key]), payments(1, first=row))
     accounts.apply(keys_of(["a0"]), payments(1, first=8))
-    accounts.mark_clean()
+    accounts.cut()
+    accounts.mark_stored()
     assert accounts.evict(accounts.used_bytes - 1) == 3
     assert [key for key in keys if key in accounts] == ["a0", "a4", "a5", "a6", "a7"]
 
@@ -273,7 +341,8 @@ def test_dirty_is_what_changed_since_it_was_stored() -> None:
     assert dict(accounts.dirty()) == {}
     accounts.apply(keys_of(["a", "read"]), payments(2, first=5))
     assert dict(accounts.dirty()).keys() == {"a", "read"}
-    accounts.mark_clean()
+    accounts.cut()
+    accounts.mark_stored()
     assert dict(accounts.dirty()) == {}
 
 

@@ -1,12 +1,14 @@
 """The directory against a dict: ids that share a hash, ids that come and go, ids of any length."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.account_kernels import pack_names
 from features.directory import NAME_BLOCKS, Directory, remove_name
 from features.identity import hash64
 from features.keys import Keys, keys_of
@@ -55,7 +57,10 @@ class Both:
         found = self.directory.find(keys_with(list(names), self._hash_of)).tolist()
         assert found == [self.expected.get(name, -1) for name in names]
         assert len(self.directory) == len(self.expected)
-        assert self.directory.names_of(self.expected.values()) == list(self.expected)
+        slots = np.array(list(self.expected.values()), dtype=np.int64)
+        data, ends = pack_names(self.directory.names, slots)
+        bounds = pairwise([0, *ends.tolist()])
+        assert [data[start:end].tobytes().decode() for start, end in bounds] == list(self.expected)
 
 
 changes = st.lists(st.one_of(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=6)), max_size=25)
