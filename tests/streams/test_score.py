@@ -93,7 +93,7 @@ def test_accounts_that_do_not_fit_into_memory_change_nothing(tmp_path: Path) -> 
     deep = mixed_log(2_700, seed=33, accounts=3)
     log = [value for pair in zip(wide, deep, strict=True) for value in pair]
     unlimited = scored(log, tmp_path / "unlimited", batch_events=450)
-    assert scored(log, tmp_path / "one-mebibyte", batch_events=450, hot_bytes=MIB) == unlimited
+    assert scored(log, tmp_path / "half-a-mebibyte", batch_events=450, hot_bytes=MIB // 2) == unlimited
     assert scored(log, tmp_path / "nothing", batch_events=450, hot_bytes=0) == unlimited
     assert any("approximate" in verdict["flags"] for verdict in rows(unlimited.verdicts))
 
@@ -104,7 +104,7 @@ def test_memory_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     evict = Accounts.evict
     monkeypatch.setattr(Accounts, "evict", lambda self, limit: dropped.append(evict(self, limit)))
     log = [payment(number, f"w{number}", START_MS + number) for number in range(3_000)]
-    scored(log, tmp_path, batch_events=500, hot_bytes=MIB)
+    scored(log, tmp_path, batch_events=500, hot_bytes=MIB // 2)
     assert sum(dropped) > 1_000
 
 
