@@ -1,111 +1,77 @@
-"""The Kafka end, exactly once: events in, verdicts out, compared byte for byte with `assay score` of the same log."""
+"""The Kafka end, exactly once: one worker against the ceiling, and every verdict against the fold of the same log."""
 
-import shutil
-import subprocess
-import time
-import urllib.request
-from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
-import orjson
-from confluent_kafka import Consumer, Producer, TopicPartition
+from benchmarks.arena import PREFIX, arena
+from benchmarks.contestant import assay_worker, bare_loop
+from benchmarks.passage import Log, Passage, fill, medians, passage
+from benchmarks.report import announce, circumstances
+from benchmarks.workload import Workload, workload
+from features.store import MemoryStore
+from streams.commands.models import open_models
+from streams.log import LogRecord
+from streams.partition import Partition
+from streams.signature import everybody
 
-from benchmarks.file_to_file import simulate
-from benchmarks.report import ASSAY, circumstances, environment, run
-from streams import broker
-from streams.admin import apply_topics, connect
+EVENTS = 300_000
+BIAS = (
+    "the client under test has the first core, the broker the last; the topic is full before a client starts, the "
+    "first fifth of what it publishes is not counted, and nobody reads its verdicts until it has ended; one broker, "
+    "no replicas, no network"
+)
+_BATCH = 1_000
 
-PREFIX = "bench."
-EVENTS = 100_000
 
+def end_to_end(directory: Path, cache: Path, seed: int, repeats: int, events: int = EVENTS) -> dict[str, Any]:
+    """Passes of a worker and of the bare loop in turn over the same topic.
 
-def end_to_end(directory: Path, seed: int, events: int = EVENTS, partitions: int = 2) -> dict[str, Any]:
-    """Produce, judge with one worker, read back, compare."""
-    path = simulate(directory / f"events-{events * 11 // 10}-{seed}", events * 11 // 10, seed)
-    log = list(islice(_judged(path), events))
-    parts: list[list[bytes]] = [[] for _ in range(partitions)]
-    for leftover in ("broker", "kafka-state"):
-        shutil.rmtree(directory / leftover, ignore_errors=True)
-    with broker.start(directory / "broker") as running:
-        client, _ = connect(running.client_settings)
-        apply_topics(client, PREFIX, partitions)
-        producer = Producer({**running.client_settings, "linger.ms": 20, "queue.buffering.max.messages": events + 1})
-        for value in log:
-            account_id = orjson.loads(value)["account_id"].encode()
-            partition = sum(account_id) % partitions
-            parts[partition].append(value)
-            producer.produce(f"{PREFIX}events", value, account_id, partition)
-        producer.flush()
-        started = time.perf_counter()
-        worker = subprocess.Popen(
-            [*ASSAY, "run", "--bootstrap", running.bootstrap_servers, "--http-port", "19109"],
-            env=environment(ASSAY_TOPICS_PREFIX=PREFIX, ASSAY_STATE_DIRECTORY=str(directory / "kafka-state")),
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            found, seconds = _read(running.client_settings, partitions, len(log), started)
-            metrics = urllib.request.urlopen("http://127.0.0.1:19109/metrics").read().decode()
-        finally:
-            worker.terminate()
-            worker.wait(60)
-    different = 0
-    for number, part in enumerate(parts):
-        events_file, verdicts_file = directory / f"part-{number}.jsonl", directory / f"part-{number}.verdicts.jsonl"
-        events_file.write_bytes(b"".join(value + b"\n" for value in part))
-        run([*ASSAY, "score", str(events_file), "--out", str(verdicts_file), "--partition", str(number)])
-        expected = verdicts_file.read_bytes().splitlines()
-        mine = found["verdicts"][number]
-        different += sum(a != b for a, b in zip(mine, expected, strict=False)) + abs(len(mine) - len(expected))
-    ids = Counter(orjson.loads(value)["event_id"] for values in found["verdicts"].values() for value in values)
-    values = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
+    Args:
+        directory: for the broker and states.
+        cache: for the workload.
+        seed: of the workload.
+        repeats: passes of each.
+        events: in the topic.
+    """
+    load = workload(cache, events, seed)
+    ours: list[Passage] = []
+    ceiling: list[Passage] = []
+    with arena(directory) as kafka:
+        log = fill(kafka, load)
+        kafka.make_topic(f"{PREFIX}bare")
+        for _ in range(repeats):
+            ceiling.append(passage(kafka, bare_loop(kafka, f"{PREFIX}bare", directory), log))
+            ours.append(passage(kafka, assay_worker(kafka, load, directory), log))
+    announce("folding the same log without a broker, to compare")
+    expected = folded(load, log)
+    rates, most = medians(ours), medians(ceiling)
     return {
-        **circumstances(
-            f"{len(log)} simulated judged events, every 500th damaged, seed {seed}, {partitions} partitions",
-            "broker, worker and reader share the machine; the worker's start is part of seconds",
-        ),
+        **circumstances(f"{load.described}; {len(log.values)} partitions", BIAS),
         "seed": seed,
-        "events": len(log),
-        "verdicts": sum(ids.values()),
-        "dead_letters": sum(map(len, found["events.dlq"].values())),
-        "each_answered_once": len(ids) + sum(map(len, found["events.dlq"].values())) == len(log),
-        "duplicate_verdicts": sum(ids.values()) - len(ids),
-        "different_from_file": different,
-        "seconds": seconds,
-        "events_per_s": len(log) / seconds,
-        "batches": float(values["assay_batch_seconds_count"]),
-        "fold_s": float(values["assay_batch_seconds_sum"]),
-        "publish_s": float(values["assay_commit_seconds_sum"]),
+        "events_per_s": rates.per_s,
+        "events_per_cpu_second": rates.per_cpu_s,
+        "ceiling_events_per_s": most.per_s,
+        "ceiling_events_per_cpu_second": most.per_cpu_s,
+        "verdicts": ours[-1].answers.answered,
+        "lost": sum(events - one.answers.answered for one in ours),
+        "doubled": sum(one.answers.doubled for one in ours),
+        "equal": all(one.published == expected for one in ours),
+        "compared": f"{repeats} passes with the fold of each partition without a broker, byte for byte",
+        "share_of_ceiling": rates.per_s / most.per_s,
+        "ratio": rates.per_s / most.per_s,
     }
 
 
-def _judged(path: Path) -> Iterator[bytes]:
-    """Simulated events that get a verdict, each once; every 500th is damaged and belongs into the dead letters."""
-    seen: set[str] = set()
-    with path.open("rb") as file:
-        for number, line in enumerate(file):
-            event = orjson.loads(line)
-            if event["type"] != "profile_change" and event["event_id"] not in seen:
-                seen.add(event["event_id"])
-                yield orjson.dumps(event | {"time_ms": "soon"}) if number % 500 == 0 else line.rstrip(b"\n")
-
-
-def _read(
-    settings: dict[str, str], partitions: int, events: int, started: float, patience_s: float = 8.0
-) -> tuple[dict[str, dict[int, list[bytes]]], float]:
-    """Committed verdicts and dead letters until nothing has come for a while, and when the last one came."""
-    topics = ("verdicts", "events.dlq")
-    consumer = Consumer({**settings, "group.id": "bench", "isolation.level": "read_committed"})
-    consumer.assign([TopicPartition(PREFIX + topic, number, 0) for topic in topics for number in range(partitions)])
-    found: dict[str, dict[int, list[bytes]]] = {topic: {n: [] for n in range(partitions)} for topic in topics}
-    last = time.perf_counter()
-    count = 0
-    while count < events and (count == 0 or time.perf_counter() - last < patience_s):
-        for message in consumer.consume(10_000, 0.1):
-            if message.error() is None:
-                found[str(message.topic()).removeprefix(PREFIX)][message.partition()].append(message.value() or b"")
-                last, count = time.perf_counter(), count + 1
-    consumer.close()
-    return found, last - started
+def folded(load: Workload, log: Log) -> list[list[bytes]]:
+    """Verdicts of each partition, in order, from the fold without a broker."""
+    model, _ = open_models(str(load.model), load.model.parent)
+    verdicts: list[list[bytes]] = []
+    for number, values in enumerate(log.values):
+        partition = Partition(number, MemoryStore(), model, lambda _: model)
+        records = list(starmap(LogRecord, enumerate(values)))
+        outputs = [
+            partition.fold(records[start : start + _BATCH], everybody) for start in range(0, len(records), _BATCH)
+        ]
+        verdicts.append([verdict.value for output in outputs for verdict in output.verdicts])
+    return verdicts

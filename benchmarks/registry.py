@@ -101,9 +101,31 @@ BENCHMARKS = (
     Benchmark(
         "kafka",
         "kafka:end_to_end",
-        "a worker on a real broker, exactly once, every verdict compared",
+        "a worker on a real broker, exactly once, against the ceiling; every verdict compared",
+        "2 min",
+        ("directory", "cache", "seed", "repeats", "events"),
+    ),
+    Benchmark(
+        "ceiling",
+        "ceiling:ceiling",
+        "consume and produce of the same bytes and nothing else, exactly once and at least once",
         "1 min",
-        ("directory", "seed", "events"),
+        ("directory", "cache", "seed", "repeats", "events"),
+    ),
+    Benchmark(
+        "latency",
+        "latency:latency",
+        "producer to verdict consumer at 25, 50 and 75 % of capacity, against the bare loop",
+        "5 min",
+        ("directory", "cache", "seed", "repeats", "events"),
+    ),
+    Benchmark(
+        "peers",
+        "rivals:peers",
+        "the same job on the same topic by Quix Streams, Faust, Bytewax and a plain loop",
+        "8 min",
+        ("directory", "cache", "seed", "repeats", "events"),
+        by_default=False,
     ),
     Benchmark(
         "recovery",
@@ -111,6 +133,7 @@ BENCHMARKS = (
         "folding a log again after a crash, against live work",
         "5 min",
         ("directory", "seed", "events"),
+        by_default=False,
     ),
     Benchmark(
         "restart",

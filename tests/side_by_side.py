@@ -6,6 +6,7 @@ LONGEST_FIRST = (
     "tests/faults/",
     "tests/streams/test_transport_security.py",
     "tests/streams/test_worker.py",
+    "tests/benchmarks/test_kafka_benchmarks.py",
     "tests/streams/test_broker.py",
     "tests/test_readme.py",
     "tests/test_world.py",

@@ -21,13 +21,15 @@ class WithTable(TyperCommand):
             return text
         from benchmarks.registry import BENCHMARKS
 
-        lines = [f"  {row.name:14}  {row.measures} (about {row.takes})" for row in BENCHMARKS]
-        return "\n".join([text, "", "Measurements:", *lines])
+        lines = [
+            f"  {row.name:14} {' ' if row.by_default else '*'} {row.measures} (about {row.takes})" for row in BENCHMARKS
+        ]
+        return "\n".join([text, "", "Measurements (*: only when named):", *lines])
 
 
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(help="What to measure; without a name, what `make bench` does.")
+        list[str] | None, typer.Argument(help="What to measure; without a name, all that need not be named.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of all data; the same seed gives the same bytes.")] = 1,

@@ -75,8 +75,8 @@ def test_help_lists_every_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "BENCHMARKS", BENCHMARKS)
     result = CliRunner().invoke(app, ["bench", "--help"])
     for row in BENCHMARKS:
-        assert f"{row.name}  " in result.output
-        assert f"{row.measures} (about {row.takes})" in result.output
+        mark = " " if row.by_default else "*"
+        assert f"  {row.name:14} {mark} {row.measures} (about {row.takes})\n" in result.output + "\n"
 
 
 def test_an_installation_without_benchmarks_says_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,22 +14,16 @@ from features.errors import AssayError
 EVENTS = 2_000
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models trained on few events; the rivals' job runs on the packages that the product has anyway."""
-    monkeypatch.setattr(workload, "TRAINING_EVENTS", 20_000)
+def product_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rivals' job runs on the packages that the product has anyway."""
     monkeypatch.setattr(engine, "peers_python", lambda _: Path(sys.executable))
 
 
 def test_both_sides_are_measured_and_verdicts_are_equal(
-    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    facts = engine.engine(tmp_path, cache, seed=1, repeats=2, events=EVENTS, peer_events=1_000)
+    facts = engine.engine(tmp_path, small_cache, seed=1, repeats=2, events=EVENTS, peer_events=1_000)
     assert facts["equal"] is True
     assert facts["ratio"] > 0
     assert facts["ratio"] * facts["microseconds_per_event"] == pytest.approx(
@@ -42,31 +36,31 @@ def test_both_sides_are_measured_and_verdicts_are_equal(
 
 
 def test_without_rivals_there_is_no_ratio_and_the_reason_is_told(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nothing(_: Path) -> Path:
         raise AssayError("no network")
 
     monkeypatch.setattr(engine, "peers_python", nothing)
-    facts = engine.engine(tmp_path, cache, seed=1, repeats=1, events=EVENTS)
+    facts = engine.engine(tmp_path, small_cache, seed=1, repeats=1, events=EVENTS)
     assert facts["ratio"] is None
     assert facts["peer_not_measured"] == "no network"
 
 
-def test_the_workload_is_what_it_says(cache: Path) -> None:
-    load = workload.workload(cache, EVENTS, 1)
+def test_the_workload_is_what_it_says(small_cache: Path) -> None:
+    load = workload.workload(small_cache, EVENTS, 1)
     events = [orjson.loads(value) for value in load.values]
     assert len(events) == len({event["event_id"] for event in events}) == EVENTS
     assert 300 < sum(map(len, load.values)) / EVENTS < 400
     assert [event["account_id"].encode() for event in events] == load.keys
     assert load.peer_model.read_text().count("\nnum_leaves=31\n") == 300
-    assert workload.workload(cache, EVENTS, 1).values == load.values
-    assert workload.workload(cache, EVENTS + 1, 1).values[:EVENTS] != load.values, "it is another simulation"
+    assert workload.workload(small_cache, EVENTS, 1).values == load.values
+    assert workload.workload(small_cache, EVENTS + 1, 1).values[:EVENTS] != load.values, "it is another simulation"
 
 
-def test_too_few_events_are_refused(cache: Path) -> None:
+def test_too_few_events_are_refused(small_cache: Path) -> None:
     with pytest.raises(AssayError, match="at least 2000 events"):
-        workload.workload(cache, 10, 1)
+        workload.workload(small_cache, 10, 1)
 
 
 def test_the_rivals_windows_are_those_of_a_slow_count() -> None:
