@@ -46,6 +46,7 @@ _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
 _LAG_EVERY_S = 1.0
 _MOST_ABORTED = 10
+_COLLECT_AFTER = 100_000
 _offset = attrgetter("offset")
 
 
@@ -141,6 +142,7 @@ class Worker:
         self.join()
         gc.collect()
         gc.freeze()  # models and kernels live as long as the process: not worth walking over and over
+        gc.set_threshold(_COLLECT_AFTER, 20, 100)  # nor is a batch, whose objects form no cycles and die with it
         try:
             while not self._stopping:
                 self.turn()
