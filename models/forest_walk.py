@@ -7,6 +7,7 @@ Trees stand in the order of their depth, so that a level asks only those that ar
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,9 @@ from features.compiled import compiled
 from models.float_order import ALWAYS_BELOW, KEY_OF_NAN, WAYS, key_of, limits, way_of_split
 from models.trees import Trees
 
-_COLUMN, _LIMIT, _CHILD, _LEAF = 0, 1, 2, 3
+LEAF = 3
+"""In an entry: the place of a leaf in `Walk.leaf_value`."""
+_COLUMN, _LIMIT, _CHILD = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,22 +104,34 @@ def _walk_together(
 ) -> None:
     """Unsigned numbers as indices: numba asks of signed ones whether they count from the end."""
     bits = rows.view(np.int32)
-    features = rows.shape[1]
-    keys = np.empty(WAYS * features, dtype=np.int32)
+    keys = np.empty(WAYS * rows.shape[1], dtype=np.int32)
     at = np.empty(len(root), dtype=np.uint32)
     for row in range(len(rows)):
-        for way in range(WAYS):
-            for feature in range(features):
-                keys[way * features + feature] = key_of(bits[row, feature], KEY_OF_NAN[way])
+        fill_keys(bits[row], keys)
         for tree in range(len(root)):
             at[tree] = tree
         for level in range(len(walking)):
             for tree in range(walking[level]):
-                here = np.uint64(at[tree])
-                goes_right = keys[np.uint32(entries[here, _COLUMN])] >= entries[here, _LIMIT]
-                at[tree] = entries[here, _CHILD] + goes_right
+                at[tree] = next_entry(entries, keys, at[tree])
         score = 0.0
         for tree in range(len(root)):
-            leaf = entries[np.uint64(at[np.uint32(root[tree])]), _LEAF]
+            leaf = entries[np.uint64(at[np.uint32(root[tree])]), LEAF]
             score += leaf_value[np.uint32(leaf)]
         scores[row] = score
+
+
+@compiled
+def fill_keys(bits: NDArray[np.int32], keys: NDArray[np.int32]) -> None:
+    """Write the keys of one row, by way to treat NaN and then by feature: int32[`WAYS` * features]."""
+    features = len(bits)
+    for way in range(WAYS):
+        for feature in range(features):
+            keys[way * features + feature] = key_of(bits[feature], KEY_OF_NAN[way])
+
+
+@compiled
+def next_entry(entries: NDArray[np.int32], keys: NDArray[np.int32], entry: Any) -> Any:
+    """Where a row with these keys goes from an entry (uint32): to a child; from a leaf nowhere."""
+    here = np.uint64(entry)
+    goes_right = keys[np.uint32(entries[here, _COLUMN])] >= entries[here, _LIMIT]
+    return np.uint32(entries[here, _CHILD] + goes_right)

@@ -11,6 +11,7 @@ from models.attribution import Contributions, path_contributions, shap_contribut
 from models.booster import RAW_SCORE, Booster
 from models.forest import Forest, forest_of, raw_scores, scores_by_kernel
 from models.golden import Golden
+from models.prepared_paths import Paths, paths_of, prepared_contributions
 from models.trees import Trees, UnsupportedTrees
 
 _log = logging.getLogger("assay.scorer")
@@ -39,6 +40,7 @@ class Scorer:
         self._calibration = artefact.manifest.calibration
         self._trees = artefact.trees
         self._forest: Forest | None = None
+        self._paths: Paths | None = None
         if isinstance(artefact.trees, UnsupportedTrees):
             _log.warning(
                 "model %s is not compiled, LightGBM scores it: the same scores, later. The reason: %s",
@@ -46,6 +48,7 @@ class Scorer:
                 artefact.trees.reason,
             )
             return
+        self._paths = paths_of(artefact.trees)
         forest = forest_of(artefact.trees)
         if _gives(forest, artefact.golden):
             self._forest = forest
@@ -80,6 +83,8 @@ class Scorer:
     def contributions(self, rows: NDArray[np.float32]) -> Contributions:
         """What moved each raw score: path attribution, or TreeSHAP (slow) where `Trees` does not hold the model."""
         rows = self._checked(rows)
+        if self._paths is not None:
+            return prepared_contributions(self._paths, rows)
         if isinstance(self._trees, Trees):
             return path_contributions(self._trees, rows)
         return shap_contributions(self._booster, rows)

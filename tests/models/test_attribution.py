@@ -1,11 +1,14 @@
+import math
+
 import lightgbm
 import numpy as np
 import pytest
 
 from models.attribution import path_contributions, reached_leaves, shap_contributions
 from models.booster import Booster
-from models.trees import Trees, parse_trees
-from tests.models.random_models import labels_of, nasty_rows, random_rows, train
+from models.prepared_paths import paths_of, prepared_contributions
+from models.trees import NEARLY_ZERO, Trees, parse_trees
+from tests.models.random_models import chain, labels_of, nasty_rows, random_rows, train
 
 VARIANTS = {
     "missing as NaN": {},
@@ -28,6 +31,59 @@ def model(request):
     assert isinstance(trees, Trees)
     rows = np.concatenate([random_rows(99, 1000, features, missing_share=0.3), nasty_rows(text, features)])
     return booster, trees, rows
+
+
+def naive_contributions(trees, rows, order=1):
+    """One addition after the other, as path attribution is defined; `order` -1 takes the last tree first."""
+    found = np.zeros(rows.shape, dtype=np.float64)
+    for row, values in enumerate(rows.astype(np.float64).tolist()):
+        for here in trees.root[::order].tolist():
+            while here >= 0:
+                feature = trees.split_feature[here]
+                value = values[feature]
+                if math.isnan(value) and trees.missing_is_nan[here]:
+                    left = trees.missing_goes_left[here]
+                else:
+                    left = (0.0 if math.isnan(value) or abs(value) <= NEARLY_ZERO else value) <= trees.threshold[here]
+                child = int(trees.left_child[here] if left else trees.right_child[here])
+                mean = trees.node_value[child] if child >= 0 else trees.leaf_value[~child]
+                found[row, feature] += mean - trees.node_value[here]
+                here = child
+    return found
+
+
+def test_prepared_paths_add_up_to_the_same_bits(model):
+    _, trees, rows = model
+    prepared = prepared_contributions(paths_of(trees), rows)
+    walked = path_contributions(trees, rows)
+    assert prepared.values.tobytes() == walked.values.tobytes()
+    assert prepared.bias == walked.bias
+    some = np.concatenate([rows[:60], rows[-60:]])
+    assert prepared_contributions(paths_of(trees), some).values.tobytes() == naive_contributions(trees, some).tobytes()
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 65])
+def test_prepared_paths_of_any_number_of_rows_in_any_memory_order(model, count):
+    _, trees, rows = model
+    found = prepared_contributions(paths_of(trees), np.asfortranarray(rows[:count]))
+    assert found.values.tobytes() == path_contributions(trees, rows[:count]).values.tobytes()
+
+
+def test_another_order_of_the_trees_gives_other_bits():
+    trees = parse_trees(train(1, features=7).model_to_string(), "model.txt")
+    rows = random_rows(5, 50, 7)
+    other = naive_contributions(trees, rows, order=-1)
+    assert other.tobytes() != prepared_contributions(paths_of(trees), rows).values.tobytes()
+
+
+def test_very_deep_trees_are_prepared_up_to_a_limit():
+    trees = parse_trees(chain(300), "model.txt")
+    rows = random_rows(3, 100, trees.feature_count)
+    steps = 2 * (299 * 300 // 2 + 299)  # of two trees
+    paths = paths_of(trees, most_steps=steps)
+    assert len(paths.change) == len(paths.feature) == steps
+    assert prepared_contributions(paths, rows).values.tobytes() == path_contributions(trees, rows).values.tobytes()
+    assert paths_of(trees, most_steps=steps - 1) is None
 
 
 def test_the_path_is_the_path_of_lightgbm(model):

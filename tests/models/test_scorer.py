@@ -11,6 +11,7 @@ from features.errors import AssayError
 from models.artefact import load_artefact
 from models.booster import Booster, library_version
 from models.forest import scores_by_kernel
+from models.prepared_paths import paths_of
 from models.scorer import Scorer
 from models.trees import UnsupportedTrees
 from tests.models.artefacts import FEATURE_SET, FEATURES, make
@@ -96,6 +97,16 @@ def test_a_score_is_what_is_published(scorer, rows):
 def test_scores_are_the_calibrated_probabilities(scorer, rows):
     expected = 1.0 / (1.0 + np.exp(-(1.25 * scorer.raw(rows) - 0.5)))
     assert np.abs(scorer.score(rows) - expected).max() < 1e-6
+
+
+def test_contributions_of_a_model_with_too_many_paths_are_the_same(tmp_path, monkeypatch, scorer, text, rows):
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    make(tmp_path / "m", model_text=text)
+    expected = scorer.contributions(rows).values.tobytes()
+    monkeypatch.setattr("models.scorer.paths_of", lambda trees: paths_of(trees, most_steps=10))
+    monkeypatch.setattr("models.scorer.prepared_contributions", None)
+    walking = Scorer(load_artefact(tmp_path / "m", FEATURE_SET))
+    assert walking.contributions(rows).values.tobytes() == expected
 
 
 def test_contributions_add_up_to_the_raw_score(scorer, rows):
