@@ -12,6 +12,8 @@ An analyst text is chosen by the feature's name (the first key that its name sta
 - ``{usual}``: ", usually 0.4" with the account's own usual value, ", across accounts typically 2" with the median of
   legitimate events, or nothing where there is neither.
 
+A feature's text tells the value at most once, plural endings only beside ``{value}``, and ``{usual}`` at its end.
+
 Customer texts name the principal reason, hold for high and low values alike, and give away no threshold.
 """
 

@@ -3,6 +3,7 @@
 Every text is a function of the value alone, so that a verdict computed again reads the same.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from features.columns import CHANNELS, METHODS
@@ -59,7 +60,13 @@ def money_text(minor: float, money: Money) -> str:
     >>> money_text(90_000, Money("EUR", 2)), money_text(90_000, Money("JPY", 0))
     ('900.00 EUR', '90,000 JPY')
     """
-    return f"{minor / 10**money.digits:,.{money.digits}f} {money.currency}"
+    return _money_words(money)(minor)
+
+
+def _money_words(money: Money) -> Callable[[float], str]:
+    in_major = 10**money.digits
+    digits = f",.{money.digits}f"
+    return lambda minor: f"{format(minor / in_major, digits)} {money.currency}"
 
 
 def value_text(value: float, unit: str, name: str, money: Money) -> str:
@@ -68,15 +75,20 @@ def value_text(value: float, unit: str, name: str, money: Money) -> str:
     >>> value_text(3.0, "hour", "event_local_hour", Money("EUR", 2))
     '03:00'
     """
+    return words_of(unit, name, money)(value)
+
+
+def words_of(unit: str, name: str, money: Money) -> Callable[[float], str]:
+    """What puts the values of a feature with this unit and name into words."""
     if unit == "minor":
-        return money_text(value, money)
+        return _money_words(money)
     if unit == "s":
-        return duration_text(value)
+        return duration_text
     if unit == "hour":
-        return f"{int(value):02d}:00"
+        return lambda value: f"{int(value):02d}:00"
     if unit == "weekday":
-        return _WEEKDAYS[int(value)]
+        return lambda value: _WEEKDAYS[int(value)]
     if unit == "code":
         names = _METHOD_NAMES if name == "event_method" else _CHANNEL_NAMES
-        return names.get(int(value), number_text(value))
-    return number_text(value)
+        return lambda value: names.get(int(value), number_text(value))
+    return number_text

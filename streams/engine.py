@@ -24,7 +24,7 @@ from features.records import Coordinates, Judged, Outcome
 from features.verdict_bytes import Numbers, stretches, template, verdict_bytes
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
-from models.reasons import leading_tails, reasons_for
+from models.reasons import Explained
 from streams.flags import EVERY_DEGRADED_SET_OF_FLAGS, EVERY_SET_OF_FLAGS, flag_names
 from streams.intake import Decoded
 from streams.log import JudgedFeatures, Outgoing, Output, SetAside, rows_of
@@ -264,21 +264,18 @@ class Engine:
         if not len(explained):
             return texts
         model = self.model
-        contributions = model.scorer.contributions(scores.features[explained]).values
-        for place, values in zip(explained.tolist(), contributions, strict=True):
-            reasons = reasons_for(
-                model.feature_set,
-                model.baselines,
-                scores.features[place],
-                values,
-                outcome=int(scores.outcome[place]),
-                score=float(scores.score[place]),
-                anomaly=float(scores.anomaly[place]),
-                policy=model.policy,
-                money=model.money,
-                tails=leading_tails(scores.tails, place, model.detector_columns),
-            )
-            texts[place] = _encode(reasons)
+        values = scores.features[explained]
+        events = Explained(
+            values=values,
+            contributions=model.scorer.contributions(values).values,
+            outcome=scores.outcome[explained],
+            score=scores.score[explained],
+            anomaly=scores.anomaly[explained],
+            tails=None if scores.tails is None else scores.tails[explained],
+        )
+        reasons = model.explainer.reasons(events, model.policy)
+        for place, given in zip(explained.tolist(), reasons, strict=True):
+            texts[place] = _encode(given)
         return texts
 
     def _publish_outcomes(self, segment: _Segment, scores: _Scores, output: Output) -> None:

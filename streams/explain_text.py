@@ -7,7 +7,7 @@ import msgspec
 
 from features.money import EXPONENTS
 from features.records import Verdict
-from models.reasons import SMALLEST_CONTRIBUTION
+from models.leading_codes import SMALLEST_CONTRIBUTION
 from models.wording import Money, money_text, number_text, value_text
 from streams.account_text import account_text, history_table
 from streams.explain import Explanation

@@ -12,6 +12,7 @@ from features.money import EXPONENTS, Rates
 from models.artefact import Artefact, load_artefact
 from models.detector import DetectorSpec
 from models.policy import Policy
+from models.reasons import Explainer
 from models.scorer import Scorer
 from models.wording import Money
 
@@ -24,6 +25,7 @@ class ModelInForce:
         artefact: the checked artefact.
         scorer: raw scores, probabilities, contributions.
         detector_columns: int64[k], columns of the detector's inputs.
+        explainer: reasons of verdicts.
         baselines: float64[f].
         money: base currency in words.
         feature_set: what the model reads.
@@ -32,6 +34,7 @@ class ModelInForce:
     artefact: Artefact
     scorer: Scorer
     detector_columns: NDArray[np.int64]
+    explainer: Explainer
     baselines: NDArray[np.float64]
     money: Money
     feature_set: FeatureSet
@@ -64,13 +67,14 @@ def open_model(directory: Path, feature_set: FeatureSet = FEATURES) -> ModelInFo
         AssayError: it is missing, damaged, or made for another feature set.
     """
     artefact = load_artefact(directory, feature_set)
+    columns = np.array([feature_set.index[name] for name in artefact.manifest.detector.names], dtype=np.int64)
+    money = Money(artefact.rates.base, EXPONENTS[artefact.rates.base])
     return ModelInForce(
         artefact=artefact,
         scorer=Scorer(artefact),
-        detector_columns=np.array(
-            [feature_set.index[name] for name in artefact.manifest.detector.names], dtype=np.int64
-        ),
+        detector_columns=columns,
+        explainer=Explainer(feature_set, artefact.baselines, money, columns),
         baselines=artefact.baselines,
-        money=Money(artefact.rates.base, EXPONENTS[artefact.rates.base]),
+        money=money,
         feature_set=feature_set,
     )

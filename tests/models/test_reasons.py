@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from features.catalogue import FEATURES
 from models.decision import OUTCOMES
+from models.leading_codes import MOST_REASONS, SMALLEST_CONTRIBUTION
 from models.policy import Policy
-from models.reasons import MOST_REASONS, MOST_TAILS, SMALLEST_CONTRIBUTION, Tail, leading_tails, reasons_for
+from models.reasons import MOST_TAILS, Explained, Explainer, Tail, leading_tails
 from models.tail_kernels import IN_TAIL
 from models.wording import Money
 
@@ -30,18 +31,18 @@ def reasons(
             array[FEATURES.index[name]] = number
         return array
 
-    return reasons_for(
-        FEATURES,
-        column(baselines, NAN, np.float64),
-        column(values, NAN, np.float32),
-        column(contributions, 0.0, np.float64),
-        outcome=OUTCOMES.index(outcome),
-        score=0.0123,
-        anomaly=anomaly,
-        policy=msgspec.structs.replace(Policy.default(), anomaly_step_up_at=threshold),
-        money=money,
-        tails=[Tail(FEATURES.index[name], depth) for name, depth in tails],
+    events = Explained(
+        values=column(values, NAN, np.float32)[None],
+        contributions=column(contributions, 0.0, np.float64)[None],
+        outcome=np.array([OUTCOMES.index(outcome)], dtype=np.uint8),
+        score=np.array([0.0123]),
+        anomaly=np.array([anomaly]),
+        tails=np.array([[depth for _, depth in tails]]) if tails else None,
     )
+    inputs = np.array([FEATURES.index[name] for name, _ in tails], dtype=np.int64)
+    explainer = Explainer(FEATURES, column(baselines, NAN, np.float64), money, inputs)
+    (found,) = explainer.reasons(events, msgspec.structs.replace(Policy.default(), anomaly_step_up_at=threshold))
+    return found
 
 
 def text_of(name, value, baselines=None, money=EURO, **others):
