@@ -18,6 +18,20 @@ def test_a_stage_claims_files_that_exist() -> None:
             assert list(ROOT.glob(f"{begin}*")), f"no file begins with {begin}"
 
 
+def test_what_the_measurement_itself_does_is_not_counted_though_a_command_called_it() -> None:
+    namespace = {"clock": time.thread_time, "cpu_seconds_by_stage": cpu_seconds_by_stage}
+    inside = """
+def measure():
+    with cpu_seconds_by_stage() as seconds:
+        end_s = clock() + 0.1
+        while clock() < end_s: pass
+    return seconds
+"""
+    exec(compile(inside, "benchmarks/made_up.py", "exec"), namespace)
+    exec(compile("found = measure()", str(ROOT / "streams" / "commands" / "bench.py"), "exec"), namespace)
+    assert sum(namespace["found"].values()) == 0
+
+
 def test_time_belongs_to_the_stage_that_used_it() -> None:
     code = compile("while clock() < end_s: pass", str(ROOT / "models" / "decision.py"), "exec")
     before = signal.getsignal(signal.SIGPROF)
