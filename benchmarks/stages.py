@@ -35,7 +35,13 @@ STAGES = {
     "features": ("features/",),
     "detector": ("models/detector", "models/half_space", "models/tail", "models/unit_scale"),
     "policy": ("models/decision", "models/policy"),
-    "reasons": ("models/reason", "models/attribution", "models/wording"),
+    "reasons": (
+        "models/reason",
+        "models/attribution",
+        "models/leading_codes",
+        "models/prepared_paths",
+        "models/wording",
+    ),
     "trees": ("models/",),
     "shell": ("streams/",),
 }
