@@ -63,6 +63,17 @@ def folded_product(_typing: Any, _left: Any, _right: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit(_typing: Any, _word: Any) -> Any:
+    """`lowest_bit(word)`: int64, place of the lowest bit of a uint64 that is set; 64 if none is."""
+    signature = types.int64(types.uint64)
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def uncounted(_typing: Any, _array: Any) -> Any:
     """`uncounted(array)`: the same array without its reference count, which many small calls would spend their time on.
 
