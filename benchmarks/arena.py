@@ -3,11 +3,12 @@
 Nothing of ours but the question how far a topic reaches runs beside the broker while a client is measured.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.cores import last_core, pinned
@@ -36,14 +37,43 @@ class Arena:
         self._client: AdminClient = connect(settings)[0]
         self._watcher = Consumer({**settings, "group.id": "bench-watcher", "log_level": 0})
 
+    def warm_up(self) -> None:
+        """One transaction with an offset in it: the broker makes its own topics now, not for the first client."""
+        self.make_topic("bench-warm-up")
+        producer = Producer({**self.settings, "transactional.id": "bench-warm-up", "log_level": 0})
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.produce("bench-warm-up", b"")
+        self._watcher.assign([TopicPartition("bench-warm-up", 0)])
+        offsets = [TopicPartition("bench-warm-up", 0, 0)]
+        producer.send_offsets_to_transaction(offsets, self._watcher.consumer_group_metadata())
+        producer.commit_transaction()
+        self._watcher.commit(offsets=offsets, asynchronous=False)
+        self._watcher.unassign()
+
     def make_topics(self, prefix: str) -> None:
         """Every topic of the contract."""
         apply_topics(self._client, prefix, PARTITIONS)
+        for name in ("events", "verdicts"):
+            self._wait_for(f"{prefix}{name}")
 
     def make_topic(self, name: str) -> None:
         """One more topic, for a rival's verdicts."""
         made = self._client.create_topics([NewTopic(name, PARTITIONS, 1)])
         made[name].result(timeout=_ANSWER_S)
+        self._wait_for(name)
+
+    def _wait_for(self, topic: str) -> None:
+        """A new topic exists before the broker knows that it leads its partitions."""
+        until_s = time.monotonic() + _ANSWER_S
+        while True:
+            try:
+                self.ends(topic)
+                return
+            except KafkaException as error:
+                if time.monotonic() > until_s:
+                    raise AssayError(f"{topic}: nobody leads it after {_ANSWER_S:g} s: {error.args[0].str()}") from None
+                time.sleep(0.1)
 
     def ends(self, topic: str) -> list[int]:
         """How far each partition of a topic reaches; marks of transactions count too."""
@@ -88,6 +118,7 @@ def arena(directory: Path) -> Iterator[Arena]:
     try:
         asked = Arena(running.client_settings)
         try:
+            asked.warm_up()
             yield asked
         finally:
             asked.close()

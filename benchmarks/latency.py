@@ -178,9 +178,12 @@ def _level(
             cwd=ROOT,
             stdout=subprocess.PIPE,
         )
-        arrivals = _arrivals(consumer, side, count, start_s + patience_s)
-    late_ms = orjson.loads(pacer.communicate()[0])["late_ms"]
-    consumer.close()
+        try:
+            arrivals = _arrivals(consumer, side, count, start_s + patience_s)
+        finally:
+            said, _ = pacer.communicate()
+            consumer.close()
+    late_ms = orjson.loads(said)["late_ms"]
     places = {event_id_of(marked(value, mark)): place for place, value in enumerate(load.values[:count])}
     return Level(latencies_ms(arrivals, places, start_s, rate, WARM_UP_S), late_ms)
 
@@ -189,7 +192,7 @@ def _consumer(kafka: Arena, topic: str, delivery: str) -> Consumer:
     """A consumer at the end of a topic, with the client's own settings."""
     isolation = "read_committed" if delivery == "exactly_once" else "read_uncommitted"
     settings = {"group.id": "bench-latency", "isolation.level": isolation, "enable.auto.commit": False}
-    consumer = Consumer({**kafka.settings, **settings})
+    consumer = Consumer({**kafka.settings, **settings, "log_level": 0})
     consumer.assign([TopicPartition(topic, number, end) for number, end in enumerate(kafka.ends(topic))])
     return consumer
 

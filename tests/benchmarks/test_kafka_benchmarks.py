@@ -23,6 +23,7 @@ def shared_broker(broker: real.RunningBroker, monkeypatch: pytest.MonkeyPatch) -
     @contextmanager
     def arena(_: Path) -> Iterator[Arena]:
         asked = Arena(broker.client_settings)
+        asked.warm_up()
         yield asked
         asked.close()
         client, _ = connect(broker.client_settings)
