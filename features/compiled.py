@@ -65,5 +65,7 @@ def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
     IEEE semantics are kept (no fast math), so results are the same bits on every run. The lock of the interpreter
     is released while a kernel runs.
     """
-    result: Callable[Parameters, Result] = numba.njit(cache=_CACHE_DIRECTORY is not None, nogil=True)(function)
+    result: Callable[Parameters, Result] = numba.njit(
+        cache=_CACHE_DIRECTORY is not None, nogil=True, error_model="numpy"
+    )(function)
     return result

@@ -3,73 +3,106 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features import measures as m
 from features.compiled import compiled
 from features.folded import ENTITIES, HOURLY_TILES, NEVER_MS, SET_SIZE, TILES, Folded, merge_moments
-from features.seen import Seen, place_of
-from features.windows import DAY_MS, HOUR_MS, WINDOW_LENGTHS_MS
+from features.packed_counts import COUNT_BITS
+from features.scratch import ROOM
+from features.seen import place_of
+from features.windows import DAY_MS, HOUR_MS, LONGEST_WINDOW_MS, WINDOW_LENGTHS_MS
 
 _LENGTHS_MS = np.array(WINDOW_LENGTHS_MS, dtype=np.int64)
+_ONE = np.uint64(1)
 
 
 @compiled
-def add_folded_windows(
-    out: NDArray[np.float64], moments: NDArray[np.float64], seen: Seen, folded: Folded, index: int, time_ms: int
-) -> None:
-    """Add tiles and entities of summary `index` to every window of an event at `time_ms` that reaches so far back."""
+def forget_folded(scratch: Any) -> None:
+    """Nothing was folded away."""
+    counts = scratch["folded"]
+    for entity in range(ENTITIES):
+        counts[entity] = 0
+
+
+@compiled
+def recall_folded(scratch: Any, folded: Folded, index: int, time_ms: int) -> None:
+    """Copy the entities of summary `index` that were first seen no later than `time_ms`."""
+    keys = scratch["folded_keys"]
+    first_ms = scratch["folded_first_ms"]
+    last_ms = scratch["folded_last_ms"]
+    counts = scratch["folded"]
+    for entity in range(ENTITIES):
+        count = np.uint64(0)
+        for place in range(SET_SIZE):
+            if folded.keys[index, entity, place] == 0:
+                break
+            keys[entity, count] = folded.keys[index, entity, place]
+            first_ms[entity, count] = folded.first_ms[index, entity, place]
+            last_ms[entity, count] = folded.last_ms[index, entity, place]
+            count += np.uint64(folded.first_ms[index, entity, place] <= time_ms)
+        counts[entity] = count
+
+
+@compiled
+def add_folded_entities(scratch: Any, time_ms: int) -> None:
+    """Count in each window the entities that only folded events brought into it; the walk has counted the others."""
+    distinct = scratch["distinct"]
+    held = scratch["held"]
+    newest_ms = scratch["newest_ms"]
+    mask = scratch["mask"]
+    keys = scratch["folded_keys"]
+    last_ms = scratch["folded_last_ms"]
+    for entity in range(ENTITIES):
+        one = _ONE << np.uint64(entity * COUNT_BITS)
+        for folded in range(scratch["folded"][entity]):
+            key = keys[entity, folded]
+            place = place_of(held, mask, entity, key)
+            met_ms = newest_ms[entity, place] if held[entity, place] == key else NEVER_MS
+            for window in range(m.N_WINDOWS - 1, -1, -1):
+                begin_ms = time_ms - _LENGTHS_MS[window]
+                if last_ms[entity, folded] <= begin_ms:
+                    break  # nor is it in any shorter window
+                if met_ms <= begin_ms:
+                    distinct[window] += one
+
+
+@compiled
+def add_tiles(scratch: Any, folded: Folded, index: int, time_ms: int) -> None:
+    """Add the tiles of summary `index` to every window (begin, time_ms] that they overlap, each tile as a whole."""
+    tiles = folded.tiles
+    places = scratch["tiles"]
+    end_ms = scratch["tile_end_ms"]
+    overlapping = np.uint64(0)
+    for place in range(TILES):
+        start_ms = tiles[index, place]["start_ms"]
+        places[overlapping] = place
+        end_ms[overlapping] = start_ms + (HOUR_MS if place < HOURLY_TILES else DAY_MS)
+        is_over = (start_ms != NEVER_MS) & (start_ms <= time_ms)
+        overlapping += np.uint64(is_over & (end_ms[overlapping] > time_ms - LONGEST_WINDOW_MS + 1))
     for window in range(m.N_WINDOWS):
         begin_ms = time_ms - _LENGTHS_MS[window]
         if folded.summaries[index]["until_ms"] > begin_ms:
-            _add_tiles(out, moments, folded.tiles[index], window, begin_ms, time_ms)
-            _add_entities(out, seen, folded, index, window, begin_ms, time_ms)
+            for over in range(overlapping):
+                if end_ms[over] > begin_ms + 1:
+                    _add_tile(scratch, tiles[index, places[over]], window)
 
 
 @compiled
-def _add_tiles(
-    out: NDArray[np.float64], moments: NDArray[np.float64], tiles: Any, window: int, begin_ms: int, time_ms: int
-) -> None:
-    """Tiles that overlap (begin_ms, time_ms], each as a whole."""
-    for place in range(TILES):
-        tile = tiles[place]
-        start_ms = tile["start_ms"]
-        length_ms = HOUR_MS if place < HOURLY_TILES else DAY_MS
-        if start_ms != NEVER_MS and start_ms <= time_ms and start_ms + length_ms > begin_ms + 1:
-            _add_tile(out, moments, tile, window)
-
-
-@compiled
-def _add_tile(out: NDArray[np.float64], moments: NDArray[np.float64], tile: Any, window: int) -> None:
-    n = m.N_WINDOWS
+def _add_tile(scratch: Any, tile: Any, window: int) -> None:
+    measures = scratch["measures"]
+    mean = scratch["mean"]
+    squares = scratch["squares"]
     if tile["payments"] > 0:
-        count = int(out[m.COUNT * n + window])
-        moments[window, 0], moments[window, 1] = merge_moments(
-            count, moments[window, 0], moments[window, 1], tile["payments"], tile["mean"], tile["squares"]
+        count = int(measures[m.COUNT * ROOM + window])
+        mean[window], squares[window] = merge_moments(
+            count, mean[window], squares[window], tile["payments"], tile["mean"], tile["squares"]
         )
-        low, high = out[m.MIN * n + window], out[m.MAX * n + window]
-        out[m.MIN * n + window] = tile["min_minor"] if count == 0 else min(low, tile["min_minor"])
-        out[m.MAX * n + window] = tile["max_minor"] if count == 0 else max(high, tile["max_minor"])
-    out[m.COUNT * n + window] += tile["payments"]
-    out[m.SUM * n + window] += tile["sum_minor"]
-    out[m.DECLINES * n + window] += tile["declines"]
-    out[m.LOGINS * n + window] += tile["logins"]
-    out[m.FAILED_LOGINS * n + window] += tile["failed_logins"]
-    out[m.PROFILE_CHANGES * n + window] += tile["profile_changes"]
-
-
-@compiled
-def _add_entities(
-    out: NDArray[np.float64], seen: Seen, folded: Folded, index: int, window: int, begin_ms: int, time_ms: int
-) -> None:
-    """Entities seen in the window only by folded events; the exact history has counted the others."""
-    for entity in range(ENTITIES):
-        for place in range(SET_SIZE):
-            key = folded.keys[index, entity, place]
-            if key == 0:
-                break
-            if folded.last_ms[index, entity, place] <= begin_ms or folded.first_ms[index, entity, place] > time_ms:
-                continue
-            met = place_of(seen, entity, key)
-            if met < 0 or seen.latest_ms[entity, met] <= begin_ms:
-                out[(m.MERCHANTS + entity) * m.N_WINDOWS + window] += 1.0
+        low, high = measures[m.MIN * ROOM + window], measures[m.MAX * ROOM + window]
+        measures[m.MIN * ROOM + window] = tile["min_minor"] if count == 0 else min(low, tile["min_minor"])
+        measures[m.MAX * ROOM + window] = tile["max_minor"] if count == 0 else max(high, tile["max_minor"])
+    measures[m.COUNT * ROOM + window] += tile["payments"]
+    measures[m.SUM * ROOM + window] += tile["sum_minor"]
+    measures[m.DECLINES * ROOM + window] += tile["declines"]
+    measures[m.LOGINS * ROOM + window] += tile["logins"]
+    measures[m.FAILED_LOGINS * ROOM + window] += tile["failed_logins"]
+    measures[m.PROFILE_CHANGES * ROOM + window] += tile["profile_changes"]

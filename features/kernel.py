@@ -1,6 +1,7 @@
 """A whole batch in one compiled call: measure each event against its account's past, then add it to that past.
 
-Rows are taken strictly in order of arrival, so how a log is cut into batches cannot be seen in any result.
+Rows are taken strictly in order of arrival, so how a log is cut into batches cannot be seen in any result. Arrays are
+handed to the steps of one row by this file alone: a step that hands them on would have their references counted.
 """
 
 from typing import Any
@@ -8,17 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features import measures as m
 from features.columns import FRAUD, LABEL, LEGIT
 from features.compiled import compiled
-from features.feature import DEVIATIONS, RATIO
 from features.folded import Folded, fold_event
-from features.walk import count_until, measure, new_scratch
+from features.folded_windows import add_folded_entities, add_tiles, forget_folded, recall_folded
+from features.novelty import is_doubtful, measure_new_device, measure_novelty
+from features.own_measures import measure_itself, measure_travel
+from features.prefetch import prefetch_ahead
+from features.recipe import computed_places, direct_places, factors_of, serve
+from features.running import add_summary, finish, unpack
+from features.scratch import HISTORY_CAPACITY as HISTORY_CAPACITY
+from features.scratch import ROOM, SCRATCH
+from features.seen import DEVICE, forget
+from features.walk import find_position, place_until, walk
+from features.windows import LONGEST_WINDOW_MS
 
-HISTORY_CAPACITY = 320
-"""Most events an account's exact history holds."""
 FOLD_EVENTS = 64
-"""How many of the oldest are folded away when it is full; at least 256 always stay exact."""
+"""How many of the oldest are folded away when the history is full; at least 256 always stay exact."""
 
 APPLIED = 0
 DUPLICATE = 1
@@ -31,45 +38,41 @@ APPROXIMATE = 4
 
 
 @compiled
-def features_of(
-    out: NDArray[np.float32], measures: NDArray[np.float64], plan: NDArray[np.int32], scales: NDArray[np.float64]
-) -> None:
-    """Turn measures into features, following the catalogue's plan; rounds once, to float32."""
-    for column in range(len(plan)):
-        operation = plan[column, 0]
-        value = measures[plan[column, 1]]
-        if operation == RATIO:
-            divisor = measures[plan[column, 2]]
-            value = scales[column] * value / divisor if divisor != 0.0 else np.nan
-        elif operation == DEVIATIONS:
-            deviation = measures[plan[column, 3]]
-            value = (value - measures[plan[column, 2]]) / deviation if deviation != 0.0 else np.nan
-        out[column] = np.float32(value)
-
-
-@compiled
-def _find(history: Any, count: int, event_hash: Any) -> int:
-    """Place of an event in a history by the hash of its id, newest first; -1 if it is not there."""
-    for position in range(count - 1, -1, -1):
-        if history[position]["event_hash"] == event_hash:
-            return position
+def _find(pool: Any, start: int, end: int, event_hash: Any) -> int:
+    """Place of an event among the records `start` to `end`, by the hash of its id; -1 if it is not there."""
+    for place in range(end - 1, start - 1, -1):
+        if pool[place]["event_hash"] == event_hash:
+            return place
     return -1
 
 
 @compiled
-def _insert(history: Any, count: int, event: Any, folded: Folded, index: int) -> int:
-    """Put an event in its place by time, after those of equal time; returns the new count."""
-    if count == HISTORY_CAPACITY:
-        for position in range(FOLD_EVENTS):
-            fold_event(folded, index, history[position], event["offset"])
-        for position in range(FOLD_EVENTS, count):
-            history[position - FOLD_EVENTS] = history[position]
-        count -= FOLD_EVENTS
-    place = count_until(history, count, event["time_ms"])
-    for position in range(count, place, -1):
-        history[position] = history[position - 1]
-    history[place] = event
-    return count + 1
+def _fold_oldest(pool: Any, start: int, folded: Folded, index: int, offset: int) -> None:
+    """Fold away the oldest events of a full history, to make room for the event at `offset`."""
+    for place in range(start, start + FOLD_EVENTS):
+        fold_event(folded, index, pool[place], offset)
+    for place in range(start + FOLD_EVENTS, start + HISTORY_CAPACITY):
+        pool[place - FOLD_EVENTS] = pool[place]
+
+
+@compiled
+def _insert(pool: Any, start: int, end: int, event: Any) -> None:
+    """Put an event in its place by time among the records `start` to `end`, after those of equal time."""
+    place = place_until(pool, start, end, event["time_ms"])
+    for later in range(end, place, -1):
+        pool[later] = pool[later - 1]
+    pool[place] = event
+
+
+@compiled
+def _is_approximate(folded: Folded, index: int, event: Any) -> bool:
+    """Whether some window reaches into what was folded away, or a device that was forgotten may be missing."""
+    summary = folded.summaries[index]
+    return bool(
+        event["time_ms"] - LONGEST_WINDOW_MS < summary["until_ms"]
+        or summary["last_offset"] >= event["offset"]
+        or folded.evicted[index, DEVICE] != 0
+    )
 
 
 @compiled
@@ -103,40 +106,67 @@ def apply_batch(
         flags: uint8[n], out: bits COLD_START, LATE, APPROXIMATE.
         found: `EVENT`[n], out: for a label the judged event as the history holds it, else left alone.
     """
-    scratch = new_scratch()
-    measures = np.empty(m.N_MEASURES, dtype=np.float64)
+    scratch = np.empty(1, dtype=SCRATCH)[0]
+    scratch["room"] = ROOM
+    direct = direct_places(plan)
+    computed = computed_places(plan)
+    factors = factors_of(plan, scales)
     for row in range(len(slots)):
+        prefetch_ahead(accounts, pool, slots, row)
         account = accounts[slots[row]]
         start = account["start"]
         count = account["count"]
         index = account["folded"]
-        history = pool[start : start + account["capacity"]]
         event = events[row]
         account["last_offset"] = event["offset"]
-        if event["kind"] == LABEL:
-            position = _find(history, count, judged[row])
-            if position < 0:
+        is_label = event["kind"] == LABEL
+        place = _find(pool, start, start + count, judged[row] if is_label else event["event_hash"])
+        if is_label:
+            if place < 0:
                 status[row] = NOT_IN_HISTORY
                 continue
-            judged_event = history[position]
-            judged_event["marks"] = (judged_event["marks"] & ~np.uint8(FRAUD | LEGIT)) | event["marks"]
-            found[row] = judged_event
-            if measure(measures, scratch, judged_event, history, count, folded, index):
-                flags[row] |= APPROXIMATE
-            features_of(features[row], measures, plan, scales)
-            continue
-        position = _find(history, count, event["event_hash"])
-        if position >= 0:
-            status[row] = DUPLICATE if history[position]["content_hash"] == event["content_hash"] else CONFLICT
-            continue
-        if count == 0:  # folding leaves 256 events, so an empty history has no past at all
-            flags[row] |= COLD_START
-        if count > 0 and event["time_ms"] < history[count - 1]["time_ms"]:
-            flags[row] |= LATE
-        if measure(measures, scratch, event, history, count, folded, index):
+            measured = pool[place]
+            measured["marks"] = (measured["marks"] & ~np.uint8(FRAUD | LEGIT)) | event["marks"]
+            found[row] = measured
+        else:
+            if place >= 0:
+                status[row] = DUPLICATE if pool[place]["content_hash"] == event["content_hash"] else CONFLICT
+                continue
+            measured = event
+            if count == 0:  # folding leaves 256 events, so an empty history has no past at all
+                flags[row] |= COLD_START
+            elif event["time_ms"] < pool[start + count - 1]["time_ms"]:
+                flags[row] |= LATE
+
+        time_ms = measured["time_ms"]
+        newest = place_until(pool, start, start + count, time_ms)
+        forget(scratch, newest - start)
+        walk(scratch, pool, newest, start, measured["offset"], time_ms)
+        find_position(scratch, pool, newest, start, measured["offset"])
+        if index < 0:
+            forget_folded(scratch)
+            unpack(scratch)
+        else:
+            recall_folded(scratch, folded, index, time_ms)
+            add_folded_entities(scratch, time_ms)
+            unpack(scratch)
+            add_tiles(scratch, folded, index, time_ms)
+            add_summary(scratch, folded, index, time_ms)
+        finish(scratch, time_ms)
+        measure_itself(scratch, measured)
+        measure_travel(scratch, measured)
+        new = measure_novelty(scratch, measured)
+        measure_new_device(scratch, time_ms)
+        if index >= 0 and (_is_approximate(folded, index, measured) or is_doubtful(folded, index, new)):
             flags[row] |= APPROXIMATE
-        features_of(features[row], measures, plan, scales)
-        account["count"] = _insert(history, count, event, folded, index)
+        serve(features, row, scratch, direct, computed, factors)
+
+        if not is_label:
+            if count == HISTORY_CAPACITY:
+                _fold_oldest(pool, start, folded, index, event["offset"])
+                count -= FOLD_EVENTS
+            _insert(pool, start, start + count, event)
+            account["count"] = count + 1
 
 
 @compiled

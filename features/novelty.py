@@ -3,58 +3,64 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features import measures as m
+from features.branchless import nan_unless
 from features.compiled import compiled
-from features.folded import ENTITIES, NEVER_MS, SET_SIZE, Folded, entity_of
-from features.seen import DEVICE, Seen, place_of
+from features.folded import ENTITIES, NEVER_MS, Folded, entity_of
+from features.packed_counts import COUNT_BITS, COUNT_MASK
+from features.scratch import ONCE, WHOLE_PAST
+from features.seen import DEVICE, place_of
 
 
 @compiled
-def measure_novelty(out: NDArray[np.float64], event: Any, seen: Seen, folded: Folded, index: int) -> bool:
-    """Fill the is-new flags; True if one of them may be wrong because the summary had to forget an entity."""
-    doubtful = False
+def measure_novelty(scratch: Any, event: Any) -> Any:
+    """Fill the is-new flags from the tables of the walk and the sets of the folded past.
+
+    Returns:
+        One bit for each sort of entity of which the past does not hold the event's, from the lowest bit up.
+    """
+    measures = scratch["measures"]
+    held = scratch["held"]
+    mask = scratch["mask"]
+    keys = scratch["folded_keys"]
+    new = np.int64(0)
     for entity in range(ENTITIES):
         key = np.uint64(entity_of(event, entity))
-        novelty = np.nan
-        if key != 0:
-            is_known = place_of(seen, entity, key) >= 0
-            if index >= 0 and not is_known:
-                is_known = _holds(folded, index, entity, key, event["time_ms"])
-                doubtful |= not is_known and folded.evicted[index, entity] != 0
-            novelty = 0.0 if is_known else 1.0
-        out[m.NEW_MERCHANT + entity] = novelty
+        is_known = held[entity, place_of(held, mask, entity, key)] == key
+        for place in range(scratch["folded"][entity]):
+            is_known |= keys[entity, place] == key
+        measures[ONCE + m.NEW_MERCHANT + entity] = np.float64(not is_known) + nan_unless(key != 0)
+        new |= np.int64(not is_known) << entity
+    return new
+
+
+@compiled
+def is_doubtful(folded: Folded, index: int, new: int) -> bool:
+    """Whether one of the `new` entities may be one that summary `index` had to forget."""
+    doubtful = False
+    for entity in range(ENTITIES):
+        doubtful |= (new >> entity) & 1 == 1 and folded.evicted[index, entity] != 0
     return doubtful
 
 
 @compiled
-def _holds(folded: Folded, index: int, entity: int, key: Any, time_ms: int) -> bool:
-    for place in range(SET_SIZE):
-        if folded.keys[index, entity, place] == key:
-            return bool(folded.first_ms[index, entity, place] <= time_ms)
-    return False
-
-
-@compiled
-def measure_new_device(out: NDArray[np.float64], seen: Seen, folded: Folded, index: int, time_ms: int) -> bool:
-    """Fill the time since the latest introduction of a device.
-
-    True if it may be wrong: a device that the summary had to forget may have been introduced earlier than it seems.
-    """
+def measure_new_device(scratch: Any, time_ms: int) -> None:
+    """Fill the time since the latest introduction of a device."""
+    held = scratch["held"]
+    mask = scratch["mask"]
+    earliest_ms = scratch["earliest_ms"]
+    devices = scratch["devices"]
+    keys = scratch["folded_keys"]
+    first_ms = scratch["folded_first_ms"]
     introduced_ms = np.int64(NEVER_MS)
-    if index >= 0:
-        for place in range(SET_SIZE):
-            key = folded.keys[index, DEVICE, place]
-            if key == 0:
-                break
-            first_ms = folded.first_ms[index, DEVICE, place]
-            met = place_of(seen, DEVICE, key)
-            if met >= 0:
-                seen.earliest_ms[DEVICE, met] = min(seen.earliest_ms[DEVICE, met], first_ms)
-            elif first_ms <= time_ms:
-                introduced_ms = max(introduced_ms, first_ms)
-    for device in range(seen.distinct[DEVICE]):
-        introduced_ms = max(introduced_ms, seen.earliest_ms[DEVICE, seen.devices[device]])
-    out[m.SINCE_NEW_DEVICE] = (time_ms - introduced_ms) / 1000.0 if introduced_ms != NEVER_MS else np.nan
-    return index >= 0 and folded.evicted[index, DEVICE] != 0
+    for folded in range(scratch["folded"][DEVICE]):
+        place = place_of(held, mask, DEVICE, keys[DEVICE, folded])
+        if held[DEVICE, place] != 0:
+            earliest_ms[place] = min(earliest_ms[place], first_ms[DEVICE, folded])
+        else:
+            introduced_ms = max(introduced_ms, first_ms[DEVICE, folded])
+    for device in range((scratch["distinct"][WHOLE_PAST] >> np.uint64(COUNT_BITS)) & COUNT_MASK):
+        introduced_ms = max(introduced_ms, earliest_ms[devices[device]])
+    measures = scratch["measures"]
+    measures[ONCE + m.SINCE_NEW_DEVICE] = (time_ms - introduced_ms) / 1000.0 + nan_unless(introduced_ms != NEVER_MS)

@@ -4,12 +4,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features import measures as m
+from features.branchless import nan_unless
 from features.columns import APPLICATION, LOGIN, PAYMENT
 from features.compiled import compiled
 from features.folded import NEVER_MS
+from features.scratch import ONCE
 from features.utc_offsets import NO_OFFSET, UTC_OFFSET_MINUTES
 from features.windows import DAY_MS, HOUR_MS, MINUTE_MS
 
@@ -19,44 +20,43 @@ _THURSDAY = 3
 
 
 @compiled
-def measure_itself(out: NDArray[np.float64], event: Any) -> None:
-    """Fill the measures that need no history."""
+def measure_itself(scratch: Any, event: Any) -> None:
+    """Fill the measures that need no history; what is not known is NaN."""
+    measures = scratch["measures"]
     kind = event["kind"]
     amount = event["amount_minor"]
-    has_amount = kind == PAYMENT or (kind == APPLICATION and amount > 0)
-    out[m.AMOUNT] = float(amount) if has_amount else np.nan
-    out[m.IS_PAYMENT] = 1.0 if kind == PAYMENT else 0.0
-    out[m.IS_LOGIN] = 1.0 if kind == LOGIN else 0.0
-    out[m.IS_APPLICATION] = 1.0 if kind == APPLICATION else 0.0
+    has_amount = (kind == PAYMENT) | ((kind == APPLICATION) & (amount > 0))
+    measures[ONCE + m.AMOUNT] = np.float64(amount) + nan_unless(has_amount)
+    measures[ONCE + m.IS_PAYMENT] = np.float64(kind == PAYMENT)
+    measures[ONCE + m.IS_LOGIN] = np.float64(kind == LOGIN)
+    measures[ONCE + m.IS_APPLICATION] = np.float64(kind == APPLICATION)
     method = event["context"] & 15
     channel = event["context"] >> 4
-    out[m.METHOD] = float(method) if method > 0 else np.nan
-    out[m.CHANNEL] = float(channel) if channel > 0 else np.nan
-    minutes = np.int64(UTC_OFFSET_MINUTES[event["country"]])
-    if not np.isnan(event["longitude"]):
-        minutes = np.int64(np.rint(np.float64(event["longitude"]) / 15.0)) * 60
-    if minutes == NO_OFFSET:
-        out[m.LOCAL_HOUR] = np.nan
-        out[m.LOCAL_WEEKDAY] = np.nan
-    else:
-        local_ms = event["time_ms"] + minutes * MINUTE_MS
-        out[m.LOCAL_HOUR] = float(local_ms // HOUR_MS % 24)
-        out[m.LOCAL_WEEKDAY] = float((local_ms // DAY_MS + _THURSDAY) % 7)
+    measures[ONCE + m.METHOD] = np.float64(method) + nan_unless(method > 0)
+    measures[ONCE + m.CHANNEL] = np.float64(channel) + nan_unless(channel > 0)
+    by_country = np.int64(UTC_OFFSET_MINUTES[event["country"]])
+    by_longitude = np.int64(np.rint(np.float64(event["longitude"]) / 15.0)) * 60
+    minutes = by_country if np.isnan(event["longitude"]) else by_longitude
+    local_ms = event["time_ms"] + minutes * MINUTE_MS
+    is_known = nan_unless(minutes != NO_OFFSET)
+    measures[ONCE + m.LOCAL_HOUR] = np.float64(local_ms // HOUR_MS % 24) + is_known
+    measures[ONCE + m.LOCAL_WEEKDAY] = np.float64((local_ms // DAY_MS + _THURSDAY) % 7) + is_known
 
 
 @compiled
-def measure_travel(out: NDArray[np.float64], event: Any, running: Any) -> None:
+def measure_travel(scratch: Any, event: Any) -> None:
     """Distance and speed from the account's last position; NaN where either end is not known."""
-    out[m.DISTANCE_KM] = np.nan
-    out[m.SPEED_KMH] = np.nan
-    if running["position_ms"] == NEVER_MS or np.isnan(event["latitude"]) or np.isnan(event["longitude"]):
+    measures = scratch["measures"]
+    measures[ONCE + m.DISTANCE_KM] = np.nan
+    measures[ONCE + m.SPEED_KMH] = np.nan
+    if scratch["position_ms"] == NEVER_MS or np.isnan(event["latitude"]) or np.isnan(event["longitude"]):
         return
     distance_km = _distance_km(
-        float(running["latitude"]), float(running["longitude"]), float(event["latitude"]), float(event["longitude"])
+        float(scratch["latitude"]), float(scratch["longitude"]), float(event["latitude"]), float(event["longitude"])
     )
-    seconds = max((event["time_ms"] - running["position_ms"]) / 1000.0, 1.0)
-    out[m.DISTANCE_KM] = distance_km
-    out[m.SPEED_KMH] = distance_km / seconds * 3600.0
+    seconds = max((event["time_ms"] - scratch["position_ms"]) / 1000.0, 1.0)
+    measures[ONCE + m.DISTANCE_KM] = distance_km
+    measures[ONCE + m.SPEED_KMH] = distance_km / seconds * 3600.0
 
 
 @compiled

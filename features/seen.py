@@ -1,84 +1,55 @@
-"""Which entities a walk has met: one small hash table per sort of entity, emptied by counting walks."""
+"""Which entities a walk has met: one small hash table per sort of entity, as large as the history asks for.
 
-from typing import Any, NamedTuple
+A history of 20 events takes 32 places, 256 bytes a sort. Key 0 means "absent" in an event and "free" in a table, so an
+event without an entity is looked up like any other and is never new.
+"""
+
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.compiled import compiled
 from features.folded import ENTITIES
 
-TABLE_SIZE = 1024
-"""A power of two, well above the longest history, so that probes stay short."""
 DEVICE = 1
-"""Place of devices among the sorts of entities, see `features.folded.entity_of`."""
-_MASK = np.uint64(TABLE_SIZE - 1)
-
-
-class Seen(NamedTuple):
-    """Working memory of a walk, allocated once per batch."""
-
-    walk: NDArray[np.int64]
-    """int64[1]: number of the current walk."""
-    stamps: NDArray[np.int64]
-    """int64[ENTITIES, TABLE_SIZE]: the walk that wrote the place; any other number means free."""
-    keys: NDArray[np.uint64]
-    """uint64[ENTITIES, TABLE_SIZE]"""
-    latest_ms: NDArray[np.int64]
-    """int64[ENTITIES, TABLE_SIZE]: latest time of the entity."""
-    earliest_ms: NDArray[np.int64]
-    """int64[ENTITIES, TABLE_SIZE]: earliest time of the entity."""
-    distinct: NDArray[np.int64]
-    """int64[ENTITIES]: entities met so far."""
-    devices: NDArray[np.int64]
-    """int64[TABLE_SIZE]: places of the devices met so far; the first `distinct[DEVICE]` are in use."""
+"""Devices among the sorts of entities, see `features.folded.entity_of`."""
+_MASK_OF_SMALLEST = np.uint64(15)
+_ONE = np.uint64(1)
 
 
 @compiled
-def new_seen() -> Seen:
-    """Fresh working memory."""
-    return Seen(
-        np.zeros(1, dtype=np.int64),
-        np.zeros((ENTITIES, TABLE_SIZE), dtype=np.int64),
-        np.zeros((ENTITIES, TABLE_SIZE), dtype=np.uint64),
-        np.zeros((ENTITIES, TABLE_SIZE), dtype=np.int64),
-        np.zeros((ENTITIES, TABLE_SIZE), dtype=np.int64),
-        np.zeros(ENTITIES, dtype=np.int64),
-        np.zeros(TABLE_SIZE, dtype=np.int64),
-    )
+def forget(scratch: Any, most: int) -> None:
+    """Empty the tables and make them large enough for `most` events; at least a third of the places stays free."""
+    mask = np.uint64(most + most // 2)
+    for shift in (1, 2, 4, 8):
+        mask |= mask >> np.uint64(shift)
+    mask |= _MASK_OF_SMALLEST
+    scratch["mask"] = mask
+    held = scratch["held"]
+    for entity in range(ENTITIES):
+        for place in range(mask + _ONE):
+            held[entity, place] = 0
 
 
 @compiled
-def forget(seen: Seen) -> None:
-    """Begin a walk that has met nobody."""
-    seen.walk[0] += 1
-    seen.distinct[:] = 0
+def place_of(held: Any, mask: Any, entity: int, key: Any) -> Any:
+    """Where `key` is held among its sort, or else would be put: then the place holds 0."""
+    place = key & mask
+    while held[entity, place] != key and held[entity, place] != 0:
+        place = (place + _ONE) & mask
+    return place
 
 
 @compiled
-def place_of(seen: Seen, entity: int, key: Any) -> int:
-    """Where `key` is in the table of its sort, or -1 - (where it would be put)."""
-    keys = seen.keys[entity]
-    stamps = seen.stamps[entity]
-    walk = seen.walk[0]
-    place = int(np.int64(key & _MASK))  # unsigned + 1 would become a float
-    while stamps[place] == walk:
-        if keys[place] == key:
-            return place
-        place = (place + 1) & (TABLE_SIZE - 1)
-    return -1 - place
-
-
-@compiled
-def meet(seen: Seen, entity: int, key: Any, time_ms: int) -> None:
-    """Note an entity at a time not later than all before: a walk goes back in time."""
-    place = place_of(seen, entity, key)
-    if place < 0:
-        place = -1 - place
-        seen.stamps[entity, place] = seen.walk[0]
-        seen.keys[entity, place] = key
-        seen.latest_ms[entity, place] = time_ms
-        if entity == DEVICE:
-            seen.devices[seen.distinct[DEVICE]] = place
-        seen.distinct[entity] += 1
-    seen.earliest_ms[entity, place] = time_ms
+def meet(held: Any, newest_ms: Any, mask: Any, entity: int, key: Any, time_ms: int) -> Any:
+    """Hold `key`, met at a time not later than all before; returns its place, and 1 if it was not held, else 0."""
+    place = key & mask
+    new = np.uint64(0)
+    while held[entity, place] != key:
+        if held[entity, place] == 0:
+            held[entity, place] = key
+            newest_ms[entity, place] = time_ms
+            new = _ONE
+            break
+        place = (place + _ONE) & mask
+    return place, new
