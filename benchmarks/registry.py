@@ -80,9 +80,10 @@ BENCHMARKS = (
     Benchmark(
         "state",
         "state:state",
-        "account state on disk",
-        "1 min",
-        ("directory", "seed", "accounts"),
+        "one partition with ten thousand, a million and ten million accounts in state",
+        "5 min",
+        ("directory", "seed", "accounts", "events"),
+        by_default=False,
     ),
     Benchmark(
         "file_to_file",

@@ -30,6 +30,8 @@ FIRST_OFFSET = 100_000_000
 """Of the measured events; those of the histories lie before."""
 MOST_EVENTS = 8
 """Histories that the accounts begin with hold 1 to 8 events, as many accounts of each."""
+SMALLER = (10_000, 1_000_000)
+"""Sizes that the largest is compared with."""
 _WRITTEN_AT_ONCE = 200_000
 _MERCHANTS = 5_000
 
@@ -37,15 +39,16 @@ _MERCHANTS = 5_000
 def state(
     directory: Path,
     seed: int,
-    accounts: Sequence[int] = (10_000, 1_000_000, 10_000_000),
+    accounts: int = 10_000_000,
     events: int = 400_000,
     exponent: float = 1.0,
 ) -> dict[str, Any]:
-    """Fold Zipf traffic on states of several sizes, each in a process of its own.
+    """Fold Zipf traffic on states of several sizes, the largest of `accounts`, each in a process of its own.
 
     The smallest is measured before and after the others, and counts with its mean.
     """
-    order = [*accounts, accounts[0]]
+    sizes = [*(size for size in SMALLER if size < accounts), accounts]
+    order = [*sizes, sizes[0]]
     found = [_in_a_process(directory, seed, count, events, exponent) for count in order]
     again = found.pop()
     found[0]["events_per_s"] = (found[0]["events_per_s"] + again["events_per_s"]) / 2
@@ -58,7 +61,7 @@ def state(
         "seed": seed,
         "ratio": found[-1]["events_per_s"] / found[0]["events_per_s"],
         "resident_mebibytes": found[-1]["resident_mebibytes"],
-        **{f"{count}_{name}": value for count, one in zip(accounts, found, strict=True) for name, value in one.items()},
+        **{f"{count}_{name}": value for count, one in zip(sizes, found, strict=True) for name, value in one.items()},
     }
 
 
