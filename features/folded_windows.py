@@ -82,27 +82,43 @@ def add_tiles(scratch: Any, folded: Folded, index: int, time_ms: int) -> None:
     for window in range(m.N_WINDOWS):
         begin_ms = time_ms - _LENGTHS_MS[window]
         if folded.summaries[index]["until_ms"] > begin_ms:
-            for over in range(overlapping):
-                if end_ms[over] > begin_ms + 1:
-                    _add_tile(scratch, tiles[index, places[over]], window)
+            _add_to_window(scratch, tiles, index, window, overlapping, begin_ms)
 
 
 @compiled
-def _add_tile(scratch: Any, tile: Any, window: int) -> None:
+def _add_to_window(scratch: Any, tiles: Any, index: int, window: int, overlapping: Any, begin_ms: int) -> None:
+    """Add those of the noted tiles that end after `begin_ms`, in their order: it decides the last bits of a mean."""
     measures = scratch["measures"]
-    mean = scratch["mean"]
-    squares = scratch["squares"]
-    if tile["payments"] > 0:
-        count = int(measures[m.COUNT * ROOM + window])
-        mean[window], squares[window] = merge_moments(
-            count, mean[window], squares[window], tile["payments"], tile["mean"], tile["squares"]
-        )
-        low, high = measures[m.MIN * ROOM + window], measures[m.MAX * ROOM + window]
-        measures[m.MIN * ROOM + window] = tile["min_minor"] if count == 0 else min(low, tile["min_minor"])
-        measures[m.MAX * ROOM + window] = tile["max_minor"] if count == 0 else max(high, tile["max_minor"])
-    measures[m.COUNT * ROOM + window] += tile["payments"]
-    measures[m.SUM * ROOM + window] += tile["sum_minor"]
-    measures[m.DECLINES * ROOM + window] += tile["declines"]
-    measures[m.LOGINS * ROOM + window] += tile["logins"]
-    measures[m.FAILED_LOGINS * ROOM + window] += tile["failed_logins"]
-    measures[m.PROFILE_CHANGES * ROOM + window] += tile["profile_changes"]
+    places = scratch["tiles"]
+    end_ms = scratch["tile_end_ms"]
+    payments = int(measures[m.COUNT * ROOM + window])
+    total = measures[m.SUM * ROOM + window]
+    low = measures[m.MIN * ROOM + window]
+    high = measures[m.MAX * ROOM + window]
+    mean = scratch["mean"][window]
+    squares = scratch["squares"][window]
+    declines, logins, failed_logins, profile_changes = 0, 0, 0, 0
+    for over in range(overlapping):
+        if end_ms[over] <= begin_ms + 1:
+            continue
+        tile = tiles[index, places[over]]
+        if tile["payments"] > 0:
+            mean, squares = merge_moments(payments, mean, squares, tile["payments"], tile["mean"], tile["squares"])
+            low = tile["min_minor"] if payments == 0 else min(low, tile["min_minor"])
+            high = tile["max_minor"] if payments == 0 else max(high, tile["max_minor"])
+        payments += tile["payments"]
+        total += tile["sum_minor"]
+        declines += tile["declines"]
+        logins += tile["logins"]
+        failed_logins += tile["failed_logins"]
+        profile_changes += tile["profile_changes"]
+    scratch["mean"][window] = mean
+    scratch["squares"][window] = squares
+    measures[m.COUNT * ROOM + window] = payments
+    measures[m.SUM * ROOM + window] = total
+    measures[m.MIN * ROOM + window] = low
+    measures[m.MAX * ROOM + window] = high
+    measures[m.DECLINES * ROOM + window] += declines
+    measures[m.LOGINS * ROOM + window] += logins
+    measures[m.FAILED_LOGINS * ROOM + window] += failed_logins
+    measures[m.PROFILE_CHANGES * ROOM + window] += profile_changes
