@@ -34,6 +34,7 @@ from features.kernel import HISTORY_CAPACITY, apply_batch, record_decisions
 from features.keys import Keys, key_at, keys_of
 from features.packing import PackedAccounts, first_unreadable, side_by_side, unpack
 from features.recency import empty_ends
+from features.scratch import SCRATCH
 from features.summaries import Summaries
 
 BLOCKS = (4, 8, 16, 32, 64, 128, HISTORY_CAPACITY)
@@ -82,6 +83,7 @@ class Accounts:
         self._ends = empty_ends()
         self._histories = Arena(EVENT, BLOCKS, _PAGE, expected * BLOCKS[0])
         self._summaries = Summaries()
+        self._memory = np.empty(1, dtype=SCRATCH)
 
     def __len__(self) -> int:
         return len(self._directory)
@@ -165,6 +167,7 @@ class Accounts:
             status,
             flags,
             found,
+            self._memory,
         )
         return Applied(features, status, flags, found, slots)
 

@@ -19,7 +19,7 @@ from features.prefetch import prefetch_ahead
 from features.recipe import computed_places, direct_places, factors_of, serve
 from features.running import add_summary, finish, unpack
 from features.scratch import HISTORY_CAPACITY as HISTORY_CAPACITY
-from features.scratch import ROOM, SCRATCH
+from features.scratch import ROOM
 from features.seen import DEVICE, forget
 from features.walk import find_position, place_until, walk
 from features.windows import LONGEST_WINDOW_MS
@@ -89,6 +89,7 @@ def apply_batch(
     status: NDArray[np.uint8],
     flags: NDArray[np.uint8],
     found: Any,
+    memory: Any,
 ) -> None:
     """Apply events and labels in order of arrival.
 
@@ -105,8 +106,9 @@ def apply_batch(
         status: uint8[n], out: APPLIED, DUPLICATE, CONFLICT or, for a label, NOT_IN_HISTORY.
         flags: uint8[n], out: bits COLD_START, LATE, APPROXIMATE.
         found: `EVENT`[n], out: for a label the judged event as the history holds it, else left alone.
+        memory: `SCRATCH`[1], working memory. The caller's, because a record does not keep its array alive.
     """
-    scratch = np.empty(1, dtype=SCRATCH)[0]
+    scratch = memory[0]
     scratch["room"] = ROOM
     direct = direct_places(plan)
     computed = computed_places(plan)
