@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.report import ROOT, circumstances
-from features.columns import PAYMENT, empty_events
+from features.columns import CHANNELS, METHODS, PAYMENT, country_code, empty_events
+from features.identity import hash64
+from features.keys import keys_of
 from features.packing import HEADER_BYTES, SCHEMA, PackedAccounts
 from features.rocks_store import RocksStore
 from streams.commands.models import SHIPPED
@@ -30,99 +33,118 @@ FIRST_OFFSET = 100_000_000
 """Of the measured events; those of the histories lie before."""
 MOST_EVENTS = 8
 """Histories that the accounts begin with hold 1 to 8 events, as many accounts of each."""
-SMALLER = (10_000, 1_000_000)
-"""Sizes that the largest is compared with."""
-_WRITTEN_AT_ONCE = 200_000
-_MERCHANTS = 5_000
+_WRITTEN_AT_ONCE = 50_000
+_READ_AT_ONCE = 2_000
+_SLICES = 6
+_BYTES_OF_AN_ACCOUNT = 800
+_MERCHANT, _MERCHANTS, _OWN_MERCHANTS = "m%05d", 5_000, 3
+_ADDRESS, _ADDRESSES = "10.0.0.%d", 250
+_DEVICE = "d%08d"
+_LOG_AMOUNT = (8.0, 0.5)
+_EVERY_MS = 4_000
+"""So rarely that the busiest accounts do not look like an attack: else the benchmark measures how reasons are made."""
 
 
 def state(
     directory: Path,
     seed: int,
-    accounts: int = 10_000_000,
-    events: int = 400_000,
+    accounts: Sequence[int] = (10_000, 1_000_000, 10_000_000),
+    events: int = 300_000,
     exponent: float = 1.0,
 ) -> dict[str, Any]:
-    """Fold Zipf traffic on states of several sizes, the largest of `accounts`, each in a process of its own.
+    """Fold Zipf traffic on states of several sizes, each in a process of its own.
 
-    The smallest is measured before and after the others, and counts with its mean.
+    The processes take turns, a slice of the events each, so that a busy machine is as busy for all of them.
     """
-    sizes = [*(size for size in SMALLER if size < accounts), accounts]
-    order = [*sizes, sizes[0]]
-    found = [_in_a_process(directory, seed, count, events, exponent) for count in order]
-    again = found.pop()
-    found[0]["events_per_s"] = (found[0]["events_per_s"] + again["events_per_s"]) / 2
+    processes = [_start(directory, seed, count, events, exponent) for count in accounts]
+    try:
+        for number in range(_SLICES):
+            for process in processes[number % len(processes) :] + processes[: number % len(processes)]:
+                _ask(process, "slice")
+        found = [json.loads(_ask(process, "end")) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        for count in accounts:
+            shutil.rmtree(directory / f"state-{count}", ignore_errors=True)
+            (directory / f"state-{count}.jsonl").unlink(missing_ok=True)
     return {
         **circumstances(
             f"{events} payments after as many to warm up, Zipf exponent {exponent}, accounts that begin with 1 to "
-            f"{MOST_EVENTS} events",
-            "the files of the state are in the page cache; with fewer accounts each has a longer history",
+            f"{MOST_EVENTS} events, memory full of the busiest ones",
+            "the files of the state are in the page cache; with fewer accounts each has a longer history; tables that "
+            "RocksDB merges when a slice has ended are merged in the time of another size",
         ),
         "seed": seed,
         "ratio": found[-1]["events_per_s"] / found[0]["events_per_s"],
+        "cpu_ratio": found[0]["cpu_us_per_event"] / found[-1]["cpu_us_per_event"],
         "resident_mebibytes": found[-1]["resident_mebibytes"],
-        **{f"{count}_{name}": value for count, one in zip(sizes, found, strict=True) for name, value in one.items()},
+        **{f"{count}_{name}": value for count, one in zip(accounts, found, strict=True) for name, value in one.items()},
     }
 
 
-def _in_a_process(directory: Path, seed: int, accounts: int, events: int, exponent: float) -> dict[str, float]:
+def _start(directory: Path, seed: int, accounts: int, events: int, exponent: float) -> subprocess.Popen[str]:
+    """A process that has filled its state and is warm."""
     arguments = [str(directory), str(seed), str(accounts), str(events), str(exponent)]
     command = [sys.executable, "-m", "benchmarks.state", *arguments]
-    found: dict[str, float] = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
-    return found
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    _ask(process, "begin")
+    return process
 
 
-def _measure(directory: Path, seed: int, accounts: int, events: int, exponent: float) -> dict[str, float]:
-    """One size, from an empty directory to the numbers; leaves nothing behind."""
+def _ask(process: subprocess.Popen[str], what: str) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{what}\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        raise SystemExit(f"a process of the benchmark ended with {process.wait()}")
+    return answer
+
+
+def _measure(directory: Path, seed: int, accounts: int, events: int, exponent: float) -> None:
+    """One size: does what standard input asks for, answers with a line on standard output."""
     model = open_model(SHIPPED)
     warm_up(model)
     path, log = directory / f"state-{accounts}", directory / f"state-{accounts}.jsonl"
     shutil.rmtree(path, ignore_errors=True)
-    try:
-        started_s = time.perf_counter()
-        _fill(path, accounts, seed, model)
-        filled_s = time.perf_counter() - started_s
-        _write_log(log, accounts, 2 * events, exponent, seed)
-        with log.open("rb") as lines:
-            return {"fill_s": filled_s, **_fold(path, lines, events, model)}
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-        log.unlink(missing_ok=True)
-
-
-def _fold(path: Path, lines: Iterator[bytes], events: int, model: ModelInForce) -> dict[str, float]:
-    """Warm up with `events` lines, then measure as many."""
-    store, writer = _CountingStore(path), WriteBeside()
-    config = load_config(environment={})
+    started_s = time.perf_counter()
+    _fill(path, accounts, seed, model)
+    filled_s = time.perf_counter() - started_s
+    _write_log(log, accounts, 2 * events, exponent, seed)
+    store, writer, config = _CountingStore(path), WriteBeside(), load_config(environment={})
     partition = Partition(0, store, model, lambda _: model, writer=writer)
     partition.hot_bytes = config.whole("state.hot_mebibytes") << 20
+    _fill_memory(partition, store, accounts)
     loop = _Loop(partition, config.whole("engine.batch_events"), config.number("state.checkpoint_seconds"))
-    loop.run(islice(lines, events))
-    misses, loop.checkpoints, loop.slowest_batch_s = store.misses, 0, 0.0
-    cpu_s, started_s = time.process_time(), time.perf_counter()
-    loop.run(lines)
-    wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_s
-    hot = len(partition.engine.accounts)
-    partition.checkpoint()
-    partition.close()
-    writer.close()
-    return {
-        "events_per_s": events / wall_s,
-        "us_per_event": wall_s / events * 1e6,
-        "cpu_us_per_event": cpu_s / events * 1e6,
+    with log.open("rb") as lines:
+        loop.run(islice(lines, events))
+        loop.begin_to_count()
+        misses = store.misses
+        for line in sys.stdin:
+            if line == "end\n":
+                break
+            if line == "slice\n":
+                loop.run(islice(lines, events // _SLICES))
+            sys.stdout.write("done\n")
+            sys.stdout.flush()
+    facts = {
+        "events_per_s": events / loop.wall_s,
+        "us_per_event": loop.wall_s / events * 1e6,
+        "cpu_us_per_event": loop.cpu_s / events * 1e6,
         "misses_per_event": (store.misses - misses) / events,
-        "hot_accounts": hot,
+        "hot_accounts": len(partition.engine.accounts),
         "checkpoints": loop.checkpoints,
         "slowest_batch_ms": loop.slowest_batch_s * 1e3,
         "on_disk_mebibytes": sum(file.stat().st_size for file in path.iterdir()) / 2**20,
         "resident_mebibytes": _peak_mebibytes(),
+        "fill_s": filled_s,
     }
-
-
-def _peak_mebibytes() -> float:
-    """Most memory that this process has held; not that of the one it was started by, as `getrusage` may say."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    partition.close()
+    writer.close()
+    sys.stdout.write(json.dumps(facts) + "\n")
 
 
 class _CountingStore(RocksStore):
@@ -142,24 +164,48 @@ class _Loop:
         self._partition = partition
         self._batch_events = batch_events
         self._checkpoint_s = checkpoint_s
-        self._begun_s = time.perf_counter()
+        self._unwritten_s = 0.0
         self._offset = FIRST_OFFSET
+        self.begin_to_count()
+
+    def begin_to_count(self) -> None:
+        """What came before was to warm up."""
         self.checkpoints = 0
-        self.slowest_batch_s = 0.0
+        self.slowest_batch_s = self.wall_s = self.cpu_s = 0.0
 
     def run(self, lines: Iterator[bytes]) -> None:
-        """Fold every line."""
+        """Fold every line, and end what was begun to be written."""
         partition = self._partition
+        cpu_s, started_s = time.process_time(), time.perf_counter()
         while values := list(islice(lines, self._batch_events)):
-            started_s = time.perf_counter()
+            batch_s = time.perf_counter()
             partition.fold([LogRecord(self._offset + place, value) for place, value in enumerate(values)], everybody)
             self._offset += len(values)
             self.checkpoints += partition.end_checkpoint(wait=partition.has_to_wait)
-            now_s = time.perf_counter()
-            if not partition.is_writing and (partition.is_full or now_s - self._begun_s >= self._checkpoint_s):
+            if not partition.is_writing and (partition.is_full or self._unwritten_s >= self._checkpoint_s):
                 partition.begin_checkpoint()
-                self._begun_s = now_s
-            self.slowest_batch_s = max(self.slowest_batch_s, time.perf_counter() - started_s)
+                self._unwritten_s = 0.0
+            took_s = time.perf_counter() - batch_s
+            self._unwritten_s += took_s
+            self.slowest_batch_s = max(self.slowest_batch_s, took_s)
+        self.checkpoints += partition.end_checkpoint(wait=True)
+        self.wall_s += time.perf_counter() - started_s
+        self.cpu_s += time.process_time() - cpu_s
+
+
+def _peak_mebibytes() -> float:
+    """Most memory that this process has held; not that of the one it was started by, as `getrusage` may say."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _fill_memory(partition: Partition, store: RocksStore, accounts: int) -> None:
+    """Bring in the busiest accounts, as days of traffic would have done; the busiest last, as the newest."""
+    most = min(accounts, partition.hot_bytes // _BYTES_OF_AN_ACCOUNT)
+    for end in range(most, 0, -_READ_AT_ONCE):
+        numbers = _account(np.arange(max(0, end - _READ_AT_ONCE), end)[::-1], accounts)
+        names = [f"a{number:08d}" for number in numbers.tolist()]
+        partition.engine.accounts.load(keys_of(names), np.arange(len(names)), store.get_accounts(names))
 
 
 def _fill(path: Path, accounts: int, seed: int, model: ModelInForce) -> None:
@@ -174,7 +220,8 @@ def _fill(path: Path, accounts: int, seed: int, model: ModelInForce) -> None:
 def _histories(first: int, end: int, seed: int) -> PackedAccounts:
     """Packed accounts from `first` on: an account's device, address and card stay, its merchants vary."""
     random = np.random.default_rng([seed, first])
-    merchants = np.random.default_rng(seed).integers(1, 2**63, _MERCHANTS).astype(np.uint64)
+    merchants = np.array([hash64(_MERCHANT % number) for number in range(_MERCHANTS)], dtype=np.uint64)
+    addresses = np.array([hash64(_ADDRESS % number) for number in range(_ADDRESSES)], dtype=np.uint64)
     names, records, ends = [], [], [np.zeros(1, dtype=np.int64)]
     for count in range(1, MOST_EVENTS + 1):
         numbers = np.arange(first + count - 1, end, MOST_EVENTS)
@@ -184,15 +231,14 @@ def _histories(first: int, end: int, seed: int) -> PackedAccounts:
         events["offset"] = np.sort(random.integers(0, FIRST_OFFSET, shape), axis=1)
         events["event_hash"] = random.integers(1, 2**63, shape)
         events["content_hash"] = random.integers(0, 2**32, shape)
-        events["amount_minor"] = np.exp(random.normal(8.0, 1.2, shape))
-        events["merchant"] = merchants[random.integers(0, _MERCHANTS, shape)]
-        for name in ("device", "ip"):
-            events[name] = random.integers(1, 2**63, (len(numbers), 1))
-        events["bin"] = random.integers(400_000, 500_000, (len(numbers), 1))
-        events["score_micro"] = random.integers(0, 200_000, shape)
+        events["amount_minor"] = np.exp(random.normal(*_LOG_AMOUNT, shape))
+        events["merchant"] = merchants[_merchant(numbers[:, None], random.integers(0, _OWN_MERCHANTS, shape))]
+        events["device"] = np.array([[hash64(_DEVICE % number)] for number in numbers.tolist()], dtype=np.uint64)
+        events["ip"] = addresses[numbers[:, None] % _ADDRESSES]
+        events["score_micro"] = random.integers(0, 20_000, shape)
         events["anomaly_micro"] = random.integers(0, 900_000, shape)
-        events["country"], events["category"], events["kind"] = 83, 5411, PAYMENT
-        events["decision"], events["context"] = 0, 17
+        events["country"], events["category"], events["kind"] = country_code("DE"), 5411, PAYMENT
+        events["decision"], events["context"] = 0, METHODS["card"] | CHANNELS["ecom"] << 4
         header = np.zeros((len(numbers), HEADER_BYTES), dtype=np.uint8)
         header[:, 0], header[:, 2] = SCHEMA, count
         header[:, 8:] = np.ascontiguousarray(events["offset"][:, -1:]).view(np.uint8)
@@ -208,30 +254,40 @@ def _histories(first: int, end: int, seed: int) -> PackedAccounts:
     )
 
 
+def _account(rank: NDArray[np.int64], accounts: int) -> NDArray[np.int64]:
+    """Number of the account that is the busiest but `rank`: busy ones do not lie side by side."""
+    return (rank * 7_368_787 + 12_345) % accounts
+
+
+def _merchant(account: Any, choice: Any) -> Any:
+    """Number of one of the few merchants of an account."""
+    return (account * 7 + choice) % _MERCHANTS
+
+
 def _write_log(path: Path, accounts: int, events: int, exponent: float, seed: int) -> None:
-    """Payments of accounts drawn by Zipf's law; which accounts are the busy ones has nothing to do with their ids."""
+    """Payments of accounts drawn by Zipf's law."""
     random = np.random.default_rng(seed)
     share = np.cumsum(np.arange(1, accounts + 1, dtype=np.float64) ** -exponent)
     ranks = np.searchsorted(share, random.random(events) * share[-1])
-    account = (ranks * 7_368_787 + 12_345) % accounts
-    amounts = np.exp(random.normal(8.0, 1.2, events)).astype(np.int64)
-    merchants = random.integers(0, _MERCHANTS, events)
+    account = _account(ranks, accounts)
+    amounts = np.exp(random.normal(*_LOG_AMOUNT, events)).astype(np.int64)
+    merchants = _merchant(account, random.integers(0, _OWN_MERCHANTS, events))
     template = (
         '{"event_id":"e%010d","type":"payment","account_id":"a%08d","time_ms":%d,"amount_minor":%d,"currency":"EUR",'
-        '"method":"card","merchant_id":"m%05d","device_id":"d%08d","ip":"10.0.0.%d","country":"DE","mcc":"5411",'
-        '"channel":"ecom"}\n'
+        f'"method":"card","merchant_id":"{_MERCHANT}","device_id":"{_DEVICE}","ip":"{_ADDRESS}","country":"DE",'
+        '"mcc":"5411","channel":"ecom"}\n'
     )
     with path.open("w") as file:
         rows = zip(account.tolist(), amounts.tolist(), merchants.tolist(), strict=True)
         file.writelines(
-            template % (number, one, START_MS + number * 20, amount, merchant, one, one % 250)
+            template % (number, one, START_MS + number * _EVERY_MS, amount, merchant, one, one % _ADDRESSES)
             for number, (one, amount, merchant) in enumerate(rows)
         )
 
 
 def _main() -> None:
     directory, seed, accounts, events, exponent = sys.argv[1:]
-    sys.stdout.write(json.dumps(_measure(Path(directory), int(seed), int(accounts), int(events), float(exponent))))
+    _measure(Path(directory), int(seed), int(accounts), int(events), float(exponent))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from features.arena import Blocks, give_block_back, size_place, take_block
 from features.columns import EVENT
 from features.compiled import compiled
+from features.copying import copy_bytes
 from features.directory import SLOT_BYTES, Names, remove_name
 from features.kernel import HISTORY_CAPACITY
 from features.packing import HEADER_BYTES, SCHEMA, PackedRows, packed_count
@@ -99,14 +100,12 @@ def load_accounts(hot: Hot, slots: NDArray[np.int64], packed: PackedRows, done: 
         account["last_offset"] = np.int64(offset)
         place += HEADER_BYTES
         into = account["start"] * _EVENT_BYTES
-        for byte in range(count * _EVENT_BYTES):
-            hot.raw[into + byte] = packed.data[place + byte]
+        copy_bytes(hot.raw, into, packed.data, place, count * _EVENT_BYTES)
         place += count * _EVENT_BYTES
         if account["folded"] >= 0:
             index = account["folded"]
             for raw in hot.held.raw:
-                for byte in range(raw.shape[1]):
-                    raw[index, byte] = packed.data[place + byte]
+                copy_bytes(raw[index], 0, packed.data, place, raw.shape[1])
                 place += raw.shape[1]
     return len(slots)
 
@@ -160,10 +159,8 @@ def pack_names(names: Names, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint8
     data = np.empty(ends[-1] if len(ends) else 0, dtype=np.uint8)
     place = 0
     for slot in slots:
-        start = names.starts[slot]
-        for byte in range(names.lengths[slot]):
-            data[place] = names.blocks.units[start + byte]
-            place += 1
+        copy_bytes(data, place, names.blocks.units, names.starts[slot], names.lengths[slot])
+        place += names.lengths[slot]
     return data, ends
 
 
@@ -192,14 +189,12 @@ def pack_accounts(hot: Hot, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint8]
             data[place + HEADER_BYTES - 8 + byte] = (account["last_offset"] >> (8 * byte)) & 0xFF
         place += HEADER_BYTES
         start = account["start"] * _EVENT_BYTES
-        for byte in range(count * _EVENT_BYTES):
-            data[place + byte] = hot.raw[start + byte]
+        copy_bytes(data, place, hot.raw, start, count * _EVENT_BYTES)
         place += count * _EVENT_BYTES
         if has_summary:
             index = account["folded"]
             for raw in hot.held.raw:
-                for byte in range(raw.shape[1]):
-                    data[place + byte] = raw[index, byte]
+                copy_bytes(data, place, raw[index], 0, raw.shape[1])
                 place += raw.shape[1]
     return data, ends
 

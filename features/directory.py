@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.arena import Arena, Blocks, give_block_back, lengthen, size_place, take_block
 from features.compiled import compiled
+from features.copying import copy_bytes
 from features.keys import Keys
 from features.words import same_bytes
 
@@ -132,8 +133,7 @@ def _add_names(names: Names, keys: Keys, rows: NDArray[np.int64], done: int, slo
         if start < 0:
             return number
         names.counts[0] = free
-        for byte in range(length):
-            names.blocks.units[start + byte] = keys.data[keys.start[row] + byte]
+        copy_bytes(names.blocks.units, start, keys.data, keys.start[row], length)
         tag = np.int64(keys.hash[row] >> _TAG_SHIFT)
         names.starts[slot] = start
         names.lengths[slot] = length

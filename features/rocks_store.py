@@ -1,10 +1,10 @@
 """The store on disk: one RocksDB per partition. The only file that touches RocksDB.
 
 Keys: ``a`` + account id, ``v`` + name of a partition value. A small write is one WriteBatch, through the write-ahead
-log without an fsync. A large one is one table file, written in the order of keys and taken in whole: that costs a third
-as much, and a WriteBatch would hold the interpreter until all of it is in. Either way kill -9 loses nothing that was
-written, and after a power loss the store reopens at an older but consistent checkpoint, whose offset says where to go
-on. Each scan ends by asking the iterator for its status, because a damaged file otherwise looks like an early end.
+log without an fsync. A large one is one table file, written in the order of keys and taken in whole: a WriteBatch would
+hold the interpreter until all of it is in. Either way kill -9 loses nothing that was written, and after a power loss
+the store reopens at an older but consistent checkpoint, whose offset says where to go on. Each scan ends by asking the
+iterator for its status, because a damaged file otherwise looks like an early end.
 
 Why the options are what they are: docs/decisions/0014-state.md.
 

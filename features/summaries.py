@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
+from features.copying import copy_bytes
 from features.folded import Folded, empty_folded
 
 _EMPTY = empty_folded(1)
@@ -34,8 +35,7 @@ def take_summary(held: Held, holder: int) -> int:
     if index == len(held.owners):
         return -1
     for raw, empty in zip(held.raw, held.empty):  # noqa: B905 - numba knows no `strict`
-        for byte in range(raw.shape[1]):
-            raw[index, byte] = empty[0, byte]
+        copy_bytes(raw[index], 0, empty[0], 0, raw.shape[1])
     held.owners[index] = holder
     held.counts[0] = index + 1
     return index
@@ -47,8 +47,7 @@ def give_summary_back(held: Held, accounts: Any, index: int) -> None:
     last = held.counts[0] - 1
     if last != index:
         for raw in held.raw:
-            for byte in range(raw.shape[1]):
-                raw[index, byte] = raw[last, byte]
+            copy_bytes(raw[index], 0, raw[last], 0, raw.shape[1])
         holder = held.owners[last]
         held.owners[index] = holder
         accounts[holder]["folded"] = index
