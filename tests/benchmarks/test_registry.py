@@ -15,7 +15,6 @@ def test_names_are_given_once() -> None:
 @pytest.mark.parametrize("row", BENCHMARKS, ids=lambda row: row.name)
 def test_a_measurement_takes_what_the_table_gives_it(row: Benchmark) -> None:
     assert set(row.options) <= set(OPTIONS)
-    pytest.importorskip(f"benchmarks.{row.place.split(':')[0]}")
     parameters = inspect.signature(row.load()).parameters
     assert set(row.options) <= set(parameters)
     required = {name for name, each in parameters.items() if each.default is inspect.Parameter.empty}
