@@ -68,6 +68,7 @@ class Arena:
         until_s = time.monotonic() + _ANSWER_S
         while True:
             try:
+                self._watcher.list_topics(topic, timeout=_ANSWER_S)  # else the client goes on with what it knew
                 self.ends(topic)
                 return
             except KafkaException as error:
