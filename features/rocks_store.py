@@ -186,6 +186,7 @@ class RocksStore:
             for name in sorted(values, key=str.encode):
                 writer[_VALUE + name.encode()] = values[name]
             writer.finish()
+            _keep_in_page_cache(path)
             self._database.flush()  # what is in the write-ahead log is older; taking the table in would wait for it
             taken_in = IngestExternalFileOptions()
             taken_in.set_move_files(True)
@@ -248,6 +249,14 @@ class RocksStore:
                 self._database.close()
             except Exception as error:  # a full disk, a damaged file: what is not in the files is in the log
                 _log.warning("%s", _explained(self._path, error))
+
+
+def _keep_in_page_cache(path: Path) -> None:
+    """Read a table once: RocksDB tells the system to forget what it has just written, and these accounts come back."""
+    with path.open("rb", buffering=0) as file:
+        part = bytearray(_MIB)
+        while file.readinto(part):
+            pass
 
 
 def _opened(path: Path, options: Options, access: AccessType) -> Rdict:
