@@ -136,15 +136,17 @@ class Causes:
         model = None if verdict is None else self._models.model(verdict)
         if model is None or not isinstance(event, Payment | Login | Application):
             return None
-        if not isinstance(event, Login) and event.currency is not None and not model.rates.has(event.currency):
-            return None
-        if isinstance(event, Payment):
-            return _Stake(PAYMENT, model.rates.to_base_minor(event.amount_minor, event.currency))
         if isinstance(event, Login):
             return _Stake(LOGIN, 0)
-        if event.requested_minor is None or event.currency is None:
+        if isinstance(event, Payment):
+            kind, amount_minor, currency = PAYMENT, event.amount_minor, event.currency
+        elif event.requested_minor is None or event.currency is None:
             return _Stake(APPLICATION, 0)
-        return _Stake(APPLICATION, model.rates.to_base_minor(event.requested_minor, event.currency))
+        else:
+            kind, amount_minor, currency = APPLICATION, event.requested_minor, event.currency
+        if not model.rates.has(currency):
+            return None
+        return _Stake(kind, model.rates.to_base_minor(amount_minor, currency))
 
     def _moved(self, before: Verdict, after: Verdict, pair: Pair) -> list[Moved]:
         """Computed from the features where both models are known, else from the reasons that the verdicts give."""

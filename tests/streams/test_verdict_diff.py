@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from features.identity import EventName
 from features.records import Coordinates, Verdict, encode
 from streams.diff_causes import Causes, KnownModels
+from streams.log import LogRecord
 from streams.verdict_diff import Diff, Group, Judgement, Pair, pairs
+from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
 
 verdicts = st.builds(
@@ -79,6 +81,33 @@ def test_the_money_adds_up_and_nothing_is_overlooked(before: dict[int, Verdict],
     assert {group: total.count for group, total in diff.groups.items()} == groups
     assert diff.changed == len(expected)
     assert diff.equal == len(before.keys() | after.keys()) - len(expected)
+
+
+@pytest.mark.parametrize(
+    ("fields", "amount_minor"),
+    [
+        ({"requested_minor": 900, "currency": "EUR"}, 900),
+        ({"requested_minor": 900, "currency": "ZWL"}, None),
+        ({"currency": "ZWL"}, 0),
+        ({"requested_minor": 900}, 0),
+        ({}, 0),
+    ],
+)
+def test_only_an_amount_without_a_rate_leaves_the_stake_unknown(
+    fields: dict[str, object], amount_minor: int | None
+) -> None:
+    model = small_model()
+    assert not model.rates.has("ZWL")
+    at = Coordinates(0, 0)
+    verdict = Verdict(
+        event_id="p", account_id="a", time_ms=0, decision="review", score=0.5, anomaly=None, expected_loss_minor=1,
+        reasons=[], model=model.id[:16], policy="2" * 16, at=at, flags=[],
+    )  # fmt: skip
+    event = {"event_id": "p", "type": "application", "account_id": "a", "time_ms": 0, **fields}
+    causes = Causes(KnownModels(lambda _: model))
+    pair = Pair(None, Judgement(0, encode(verdict)))
+    changed = causes.changed(pair, LogRecord(0, msgspec.json.encode(event)), 0, {})
+    assert changed.amount_minor == amount_minor
 
 
 def test_a_byte_is_a_change() -> None:
