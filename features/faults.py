@@ -162,13 +162,13 @@ def _expectations(kind: Any) -> dict[tuple[str | None, str], str]:
 def _add_fields(found: dict[tuple[str | None, str], str], tag: str | None, path: str, struct: StructType) -> None:
     for field in struct.fields:
         field_path = f"{path}.{field.encode_name}"
-        kind = _present(field.type)
+        kind = present(field.type)
         found[tag, field_path] = _in_words(kind)
         if isinstance(kind, StructType):
             _add_fields(found, tag, field_path, kind)
 
 
-def _present(kind: Type) -> Type:
+def present(kind: Type) -> Type:
     """The type of an optional field when it is there."""
     if isinstance(kind, UnionType):
         return next(member for member in kind.types if not isinstance(member, NoneType))

@@ -39,8 +39,6 @@ from features.plain_scan import FALSE, MEMBER, NULL, STRING
 from features.words import same_bytes, uncounted
 from features.xxh3 import xxh3_64
 
-SLACK_BYTES = 16
-"""How many bytes beyond the last record have to be there to be read."""
 _CONTENT_MASK = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
 # As constants of the machine code: arguments would be counted in every call.
@@ -249,13 +247,14 @@ def read_plain(
     """Read every record that is plain.
 
     Args:
-        data: uint8[m]: records and keys, and `SLACK_BYTES` more.
+        data: uint8[m]: records and keys, and `features.words.SLACK_BYTES` more.
         start: int64[n], where each record begins.
         length: int64[n], in bytes; at most that of the contract, -1 for a record that is not to be read.
         key_start: int64[n], where its key begins.
         key_length: int64[n], -1 if it has none.
         offsets: int64[n].
         latest_ms: int64[n], the latest time that its event may have.
+        scratch: working memory, from `new_scratch`.
         plain: filled.
     """
     data = uncounted(data)

@@ -14,17 +14,16 @@ from msgspec.inspect import (
     IntType,
     LiteralType,
     Metadata,
-    NoneType,
     StrType,
     StructType,
     Type,
-    UnionType,
     type_info,
 )
 from numpy.typing import NDArray
 
 from features.columns import APPLICATION, CHANNELS, DECLINED, LOGIN, METHODS, PAYMENT, PROFILE_CHANGE, country_code
 from features.events import CARD_NUMBER_FIELDS, DIGIT_FIELDS, Application, Login, Payment, ProfileChange
+from features.faults import present
 from features.money import CURRENCY_CODES
 from features.plain_words import word_table
 
@@ -167,8 +166,7 @@ class _Builder:
 
 def _bare(given: Type) -> Type:
     """A type without its description, and without the None of an optional member."""
-    if isinstance(given, UnionType):
-        (given,) = (each for each in given.types if not isinstance(each, NoneType))
+    given = present(given)
     return _bare(given.type) if isinstance(given, Metadata) else given
 
 

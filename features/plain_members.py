@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.card_number import DIGITS_AND_SEPARATORS
 from features.compiled import compiled
 from features.plain_grammar import BOOLEAN, DIGITS, INTEGER, REAL, SESSION, TEXT, TOP, WORD, build_grammar
 from features.plain_scan import FALSE, FRACTION, NESTED, NULL, STRING, TRUE, WHOLE, after_blanks, scan_member
@@ -15,7 +16,7 @@ MOST_MEMBERS = 64
 _LARGEST_EXACT = 2**53
 _POWERS = np.array([10.0**power for power in range(19)])
 _OPEN, _CLOSE, _COMMA = (np.uint8(ord(sign)) for sign in "{},")
-_CARD_SIGN = np.array([at in b"0123456789 -\t" for at in range(256)])
+_CARD_SIGN = np.array([chr(at) in DIGITS_AND_SEPARATORS for at in range(256)])
 _CARD_RUN = 13
 _ONE = np.uint64(1)
 

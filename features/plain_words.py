@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
-from features.words import bytes_of, same_bytes, word_at
+from features.keys import texts_of
+from features.words import SLACK_BYTES, same_bytes, word_at
 
 WORD = np.dtype(
     [
@@ -92,10 +93,8 @@ def word_table(entries: Sequence[tuple[int, bytes, int]]) -> tuple[NDArray[np.in
     """
     words = np.zeros(len(entries), dtype=WORD)
     words["list"] = [number for number, _, _ in entries]
-    words["length"] = [len(text) for _, text, _ in entries]
-    words["start"] = np.cumsum(words["length"]) - words["length"]
+    texts, words["start"], words["length"] = texts_of([text for _, text, _ in entries], bytes(SLACK_BYTES))
     words["value"] = [value for _, _, value in entries]
-    texts = bytes_of(b"".join(text for _, text, _ in entries) + bytes(8)).copy()
     slots = np.full(1 << (8 * len(entries)).bit_length(), -1, dtype=np.int16)
     _fill(slots, words, texts)
     return slots, words, texts

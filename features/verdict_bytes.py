@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
+from features.keys import Texts, texts_of
 from features.records import Coordinates, Reason, Verdict, encode
-from features.words import bytes_of, put_word, uncounted, word_at
+from features.words import SLACK_BYTES, put_word, uncounted, word_at
 
 NO_NUMBER: Final = -1
 """Value of a score in millionths where there is none."""
@@ -24,33 +25,13 @@ _MOST_DIGITS = 20
 _ROOM = 6 * _MOST_DIGITS
 """More than all numbers of a verdict take."""
 _ZERO = np.uint8(ord("0"))
-SLACK: Final = bytes(8)
-"""So many bytes beyond the last text have to be there to be read."""
-_NULL = np.frombuffer(b"null" + SLACK, dtype=np.uint8)
+_SLACK: Final = bytes(SLACK_BYTES)
+_NULL = np.frombuffer(b"null" + _SLACK, dtype=np.uint8)
 _NULL_LENGTH = 4
 
 # Pieces of a template, in the order of the bytes; then one for each decision, then one for each set of flags.
 _PIECES: Final = 10
 _PIECE_OF_DECISION: Final = _PIECES
-
-
-class Template(NamedTuple):
-    """Pieces of text side by side."""
-
-    data: NDArray[np.uint8]
-    start: NDArray[np.int64]
-    length: NDArray[np.int64]
-
-
-class Texts(NamedTuple):
-    """Texts that differ from verdict to verdict, as stretches of one buffer; as JSON writes them, without quotes.
-
-    `SLACK` follows the last of them.
-    """
-
-    data: NDArray[np.uint8]
-    start: NDArray[np.int64]
-    length: NDArray[np.int64]
 
 
 def stretches(texts: Texts, rows: NDArray[np.intp]) -> Texts:
@@ -77,7 +58,7 @@ class Numbers(NamedTuple):
 @lru_cache(maxsize=64)
 def template(
     partition: int, model: str, policy: str, decisions: tuple[str, ...], flags: tuple[tuple[str, ...], ...]
-) -> Template:
+) -> Texts:
     """What all verdicts of a partition have in common while model and policy are in force.
 
     Args:
@@ -108,12 +89,11 @@ def template(
     assert len(pieces) == _PIECES + 1, written
     sets = [encode(cast(Any, list(names))) for names in flags]
     parts = [*pieces[:-1], *(name.encode() for name in decisions), *(each + pieces[-1] for each in sets)]
-    length = np.array([len(part) for part in parts], dtype=np.int64)
-    return Template(bytes_of(b"".join(parts) + SLACK), np.cumsum(length) - length, length)
+    return texts_of(parts, _SLACK)
 
 
 def verdict_bytes(
-    common: Template, decisions: int, event_ids: Texts, account_ids: Texts, reasons: Sequence[bytes], numbers: Numbers
+    common: Texts, decisions: int, event_ids: Texts, account_ids: Texts, reasons: Sequence[bytes], numbers: Numbers
 ) -> list[bytes]:
     """Each verdict as `encode` would write it.
 
@@ -126,13 +106,12 @@ def verdict_bytes(
         numbers: n of each.
     """
     rows = len(numbers.time_ms)
-    reason_data = b"".join(reasons)
-    reason_length = np.fromiter(map(len, reasons), dtype=np.int64, count=rows)
-    room = int(event_ids.length.sum() + account_ids.length.sum()) + len(reason_data)
+    reason_texts = texts_of(reasons, _SLACK)
+    room = sum(int(texts.length.sum()) for texts in (event_ids, account_ids, reason_texts))
     room += rows * (int(common.length.max(initial=0)) * 2 + int(common.length[:_PIECES].sum()) + _ROOM)
     out = np.empty(room, dtype=np.uint8)
     ends = np.empty(rows + 1, dtype=np.int64)
-    _write(common, decisions, event_ids, account_ids, bytes_of(reason_data + SLACK), reason_length, numbers, out, ends)
+    _write(common, decisions, event_ids, account_ids, reason_texts, numbers, out, ends)
     text = out[: ends[-1]].tobytes()
     bounds = ends.tolist()
     return [text[start:end] for start, end in pairwise(bounds)]
@@ -147,8 +126,8 @@ def _copy(out: NDArray[np.uint8], place: int, data: NDArray[np.uint8], start: in
 
 
 @compiled
-def _put_piece(out: NDArray[np.uint8], place: int, common: Template, piece: int) -> int:
-    return _copy(out, place, common.data, common.start[piece], common.length[piece])
+def _put_text(out: NDArray[np.uint8], place: int, texts: Texts, number: int) -> int:
+    return _copy(out, place, texts.data, texts.start[number], texts.length[number])
 
 
 @compiled
@@ -196,44 +175,45 @@ def _put_micro(out: NDArray[np.uint8], place: int, micro: int) -> int:
 
 
 @compiled
+def _uncounted(texts: Texts) -> Texts:
+    return Texts(uncounted(texts.data), uncounted(texts.start), uncounted(texts.length))
+
+
+@compiled
 def _write(
-    common: Template,
+    common: Texts,
     decisions: int,
     event_ids: Texts,
     account_ids: Texts,
-    reasons: NDArray[np.uint8],
-    reason_length: NDArray[np.int64],
+    reasons: Texts,
     numbers: Numbers,
     out: NDArray[np.uint8],
     ends: NDArray[np.int64],
 ) -> None:
-    out, reasons = uncounted(out), uncounted(reasons)
-    common = Template(uncounted(common.data), uncounted(common.start), uncounted(common.length))
-    event_ids = Texts(uncounted(event_ids.data), uncounted(event_ids.start), uncounted(event_ids.length))
-    account_ids = Texts(uncounted(account_ids.data), uncounted(account_ids.start), uncounted(account_ids.length))
+    out = uncounted(out)
+    common, reasons = _uncounted(common), _uncounted(reasons)
+    event_ids, account_ids = _uncounted(event_ids), _uncounted(account_ids)
     place = 0
-    reason = 0
     ends[0] = 0
     for row in range(len(numbers.time_ms)):
-        place = _put_piece(out, place, common, 0)
-        place = _copy(out, place, event_ids.data, event_ids.start[row], event_ids.length[row])
-        place = _put_piece(out, place, common, 1)
-        place = _copy(out, place, account_ids.data, account_ids.start[row], account_ids.length[row])
-        place = _put_piece(out, place, common, 2)
+        place = _put_text(out, place, common, 0)
+        place = _put_text(out, place, event_ids, row)
+        place = _put_text(out, place, common, 1)
+        place = _put_text(out, place, account_ids, row)
+        place = _put_text(out, place, common, 2)
         place = _put_whole(out, place, numbers.time_ms[row])
-        place = _put_piece(out, place, common, 3)
-        place = _put_piece(out, place, common, _PIECE_OF_DECISION + numbers.decision[row])
-        place = _put_piece(out, place, common, 4)
+        place = _put_text(out, place, common, 3)
+        place = _put_text(out, place, common, _PIECE_OF_DECISION + numbers.decision[row])
+        place = _put_text(out, place, common, 4)
         place = _put_micro(out, place, numbers.score_micro[row])
-        place = _put_piece(out, place, common, 5)
+        place = _put_text(out, place, common, 5)
         place = _put_micro(out, place, numbers.anomaly_micro[row])
-        place = _put_piece(out, place, common, 6)
+        place = _put_text(out, place, common, 6)
         place = _put_whole(out, place, numbers.expected_loss_minor[row])
-        place = _put_piece(out, place, common, 7)
-        place = _copy(out, place, reasons, reason, reason_length[row])
-        reason += reason_length[row]
-        place = _put_piece(out, place, common, 8)
+        place = _put_text(out, place, common, 7)
+        place = _put_text(out, place, reasons, row)
+        place = _put_text(out, place, common, 8)
         place = _put_whole(out, place, numbers.offset[row])
-        place = _put_piece(out, place, common, 9)
-        place = _put_piece(out, place, common, _PIECE_OF_DECISION + decisions + numbers.flags[row])
+        place = _put_text(out, place, common, 9)
+        place = _put_text(out, place, common, _PIECE_OF_DECISION + decisions + numbers.flags[row])
         ends[row + 1] = place

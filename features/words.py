@@ -101,6 +101,10 @@ def same_bytes(data: NDArray[np.uint8], start: int, other: NDArray[np.uint8], ot
     return place == length
 
 
+SLACK_BYTES = 16
+"""What reads eight bytes at a time reads beyond the end of a text: so many more have to be there."""
+
+
 def bytes_of(text: bytes) -> NDArray[np.uint8]:
     """A uint8 array over `text`, which is not copied and cannot be written through it."""
     return np.frombuffer(text, dtype=np.uint8)

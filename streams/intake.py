@@ -14,9 +14,9 @@ from features.errors import InvalidRecord
 from features.event_rows import event_row
 from features.events import Event, Label, Marker
 from features.identity import hash64
-from features.keys import Keys
-from features.plain import SLACK_BYTES, Plain, new_plain, new_scratch, read_plain
-from features.verdict_bytes import SLACK, Texts
+from features.keys import Keys, Texts, key_at
+from features.plain import Plain, new_plain, new_scratch, read_plain
+from features.words import SLACK_BYTES
 from streams.log import LogRecord
 
 Trust = Callable[[LogRecord], bool]
@@ -71,13 +71,13 @@ class Decoded:
 
     def account_id(self, row: int) -> str:
         """The account of a row."""
-        return _text(self.accounts, row).decode()
+        return key_at(self.accounts, row).decode()
 
     def event_id(self, row: int) -> str:
         """The id of a row's event."""
         event = self.others.get(row)
         if event is None:
-            return _text(self.event_texts, row).decode()
+            return key_at(self.event_texts, row).decode()
         assert not isinstance(event, _NO_ROW)
         return event.event_id
 
@@ -144,7 +144,7 @@ class _Tail:
     def behind(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The data with everything that was added."""
         return (
-            np.concatenate([data, np.frombuffer(b"".join(self._parts) + SLACK, dtype=np.uint8)])
+            np.concatenate([data, np.frombuffer(b"".join((*self._parts, bytes(SLACK_BYTES))), dtype=np.uint8)])
             if self._parts
             else data
         )
@@ -202,8 +202,3 @@ def _fill(plain: Plain, account_texts: Texts, row: int, event: Any, record: LogR
     account_texts.start[row], account_texts.length[row] = tail.add(_json_text(event.account_id)[1:-1])
     plain.event_start[row], plain.event_length[row] = tail.add(_json_text(event.event_id)[1:-1])
     return judged
-
-
-def _text(texts: Keys | Texts, row: int) -> bytes:
-    start = int(texts.start[row])
-    return texts.data[start : start + int(texts.length[row])].tobytes()

@@ -16,7 +16,8 @@ from features.errors import InvalidRecord
 from features.event_rows import event_row
 from features.events import Label, Marker
 from features.identity import hash64
-from features.plain import SLACK_BYTES, Plain, new_plain, new_scratch, read_plain
+from features.plain import Plain, new_plain, new_scratch, read_plain
+from features.words import SLACK_BYTES
 from tests.features import torture
 from tests.features.examples import APPLICATION, EVENTS, LOGIN, PAYMENT, PROFILE_CHANGE, TIME_MS, encoded
 

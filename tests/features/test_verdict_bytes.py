@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.keys import Texts, texts_of
 from features.records import Coordinates, Reason, Verdict, encode
-from features.verdict_bytes import NO_NUMBER, SLACK, Numbers, Texts, template, verdict_bytes
+from features.verdict_bytes import NO_NUMBER, Numbers, template, verdict_bytes
+from features.words import SLACK_BYTES
 
 DECISIONS = ("approve", "step_up", "review", "decline")
 FLAGS: tuple[tuple[str, ...], ...] = ((), ("cold_start",), ("late",), ("cold_start", "late", "approximate", "degraded"))
@@ -37,10 +39,8 @@ verdicts = st.builds(
 )
 
 
-def texts_of(texts: list[str]) -> Texts:
-    parts = [msgspec.json.encode(text)[1:-1] for text in texts]
-    length = np.array([len(part) for part in parts], dtype=np.int64)
-    return Texts(np.frombuffer(b"".join(parts) + SLACK, dtype=np.uint8), np.cumsum(length) - length, length)
+def json_texts(texts: list[str]) -> Texts:
+    return texts_of([msgspec.json.encode(text)[1:-1] for text in texts], bytes(SLACK_BYTES))
 
 
 def millionths(numbers: list[float | None]) -> Any:
@@ -51,8 +51,8 @@ def written(those: list[Verdict]) -> list[bytes]:
     return verdict_bytes(
         template(3, MODEL, POLICY, DECISIONS, FLAGS),
         len(DECISIONS),
-        texts_of([each.event_id for each in those]),
-        texts_of([each.account_id for each in those]),
+        json_texts([each.event_id for each in those]),
+        json_texts([each.account_id for each in those]),
         [msgspec.json.encode(each.reasons) for each in those],
         Numbers(
             time_ms=np.array([each.time_ms for each in those], dtype=np.int64),

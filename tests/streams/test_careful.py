@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import AssayError
+from features.keys import Texts, key_at
 from features.store import MemoryStore
-from features.verdict_bytes import Texts
 from streams import engine as engine_module
 from streams.careful import UnprocessableError
 from streams.engine import Engine
@@ -22,12 +22,6 @@ from tests.streams.logs import mixed_log, records
 from tests.streams.scoring import rows, scored
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
-
-
-def text_at(texts: Texts, place: int) -> str:
-    start = int(texts.start[place])
-    return texts.data[start : start + int(texts.length[place])].tobytes().decode()
-
 
 Broken = Callable[[pytest.MonkeyPatch, set[str]], None]
 
@@ -50,7 +44,7 @@ def breaking_the_verdict(patch: pytest.MonkeyPatch, event_ids: set[str]) -> None
     write = engine_module.verdict_bytes
 
     def broken(common: Any, decisions: int, texts: Texts, *others: Any) -> Any:
-        if any(text_at(texts, place) in event_ids for place in range(len(texts.start))):
+        if any(key_at(texts, place).decode() in event_ids for place in range(len(texts.start))):
             raise OverflowError("no text")
         return write(common, decisions, texts, *others)
 
