@@ -142,12 +142,10 @@ class _Tail:
         return start, len(text)
 
     def behind(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The data with everything that was added."""
-        return (
-            np.concatenate([data, np.frombuffer(b"".join((*self._parts, bytes(SLACK_BYTES))), dtype=np.uint8)])
-            if self._parts
-            else data
-        )
+        """The data with everything that was added; read-only as before, else kernels are compiled once more for it."""
+        if not self._parts:
+            return data
+        return np.frombuffer(b"".join((data.data, *self._parts, bytes(SLACK_BYTES))), dtype=np.uint8)
 
 
 def _side_by_side(

@@ -3,9 +3,12 @@
 A worker does it before it takes partitions, an image when it is built (`python -m streams.warm_up`).
 """
 
+import numpy as np
 import orjson
 
 from features.store import MemoryStore
+from models.decision import OUTCOMES
+from models.reasons import Explained
 from streams.log import LogRecord
 from streams.model_in_force import ModelInForce
 from streams.partition import Partition
@@ -13,7 +16,7 @@ from streams.signature import everybody
 
 
 def warm_up(model: ModelInForce) -> None:
-    """Fold a payment and its label, and explain the payment, on a state that is thrown away."""
+    """Fold a payment and its label, explain a score, let go of the account and bring it back; all is thrown away."""
 
     def no_other(_: str) -> ModelInForce:
         return model
@@ -25,10 +28,22 @@ def warm_up(model: ModelInForce) -> None:
     partition = Partition(0, MemoryStore(), model, no_other)
     output = partition.fold([LogRecord(place, orjson.dumps(event)) for place, event in enumerate(log)], everybody)
     assert len(output.verdicts) == len(output.outcomes) == 1, output
-    applied = partition.engine.accounts.history("warm-up")
-    assert len(applied) == 1
-    model.scorer.contributions(model.artefact.golden.rows[:1])
+    assert len(partition.engine.accounts.history("warm-up")) == 1
+    _explain(model)
+    partition.hot_bytes = 0
     partition.checkpoint()
+    again = {**payment, "event_id": "again", "method": "card"}
+    partition.fold([LogRecord(len(log), orjson.dumps(again))], everybody)
+    assert len(partition.engine.accounts.history("warm-up")) == 2
+
+
+def _explain(model: ModelInForce) -> None:
+    """Give the reasons of a score as if it had been declined: the payment above is approved, and has none."""
+    values = model.artefact.golden.rows[:1]
+    declined = np.full(1, OUTCOMES.index("decline"), dtype=np.uint8)
+    contributions = model.scorer.contributions(values).values
+    events = Explained(values, contributions, declined, np.ones(1), np.full(1, np.nan), None)
+    assert model.explainer.reasons(events, model.policy)[0]
 
 
 if __name__ == "__main__":
