@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.compiled import compiled
 from models.float_order import ALWAYS_BELOW, KEY_OF_NAN, WAYS, key_of, limits, way_of_split
-from models.trees import Trees
+from models.trees import Trees, splits_by_level
 
 LEAF = 3
 """In an entry: the place of a leaf in `Walk.leaf_value`."""
@@ -73,12 +73,8 @@ def _depths(trees: Trees) -> NDArray[np.int64]:
     splits = np.diff(np.append(trees.first_leaf, len(trees.leaf_value))) - 1
     tree = np.repeat(np.arange(trees.tree_count), splits)
     depth = np.zeros(trees.tree_count, dtype=np.int64)
-    level, nodes = 0, trees.root[trees.root >= 0]
-    while len(nodes):
-        level += 1
-        depth[tree[nodes]] = level
-        children = np.concatenate([trees.left_child[nodes], trees.right_child[nodes]])
-        nodes = children[children >= 0]
+    for level, here in enumerate(splits_by_level(trees), 1):
+        depth[tree[here]] = level
     return depth
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from features.compiled import compiled
 from models.attribution import Contributions
 from models.float_order import WAYS
-from models.forest_walk import LEAF, Walk, fill_keys, next_entry, walk_of
-from models.trees import Trees
+from models.forest_walk import LEAF, Walk, fill_keys, next_entry
+from models.trees import Trees, splits_by_level
 
 MOST_STEPS = 2**22
 """Steps of all paths that are written down, 12 bytes each. 300 trees of 31 leaves have some 80 thousand; deep trees of
@@ -47,8 +47,14 @@ class Paths:
     change: NDArray[np.float64]
 
 
-def paths_of(trees: Trees, most_steps: int = MOST_STEPS) -> Paths | None:
-    """Write down the paths of a model, in a few milliseconds; None if they have more than `most_steps` steps."""
+def paths_of(trees: Trees, walk: Walk, most_steps: int = MOST_STEPS) -> Paths | None:
+    """Write down the paths of a model, in a few milliseconds; None if they have more than `most_steps` steps.
+
+    Args:
+        trees: the model.
+        walk: the same as it is walked, from `models.forest_walk.walk_of`.
+        most_steps: of all paths together.
+    """
     splits, leaves = len(trees.split_feature), len(trees.leaf_value)
     children = np.concatenate([trees.left_child, trees.right_child])  # each also its index below: leaf ~c from the end
     split = np.tile(np.arange(splits), 2)
@@ -67,7 +73,6 @@ def paths_of(trees: Trees, most_steps: int = MOST_STEPS) -> Paths | None:
         step_feature[step] = trees.split_feature[parent[here]]
         step_change[step] = change[here]
         here, step = parent[here], step - 1
-    walk = walk_of(trees)
     return Paths(
         feature_count=trees.feature_count,
         bias=trees.bias,
@@ -82,12 +87,9 @@ def paths_of(trees: Trees, most_steps: int = MOST_STEPS) -> Paths | None:
 def _steps_to(trees: Trees) -> NDArray[np.int64]:
     """int64[splits + leaves]: steps from the root to each split, then, from the end, to each leaf."""
     steps = np.zeros(len(trees.split_feature) + len(trees.leaf_value), dtype=np.int64)
-    level, here = 0, trees.root[trees.root >= 0]
-    while len(here):
-        level += 1
-        children = np.concatenate([trees.left_child[here], trees.right_child[here]])
-        steps[children] = level
-        here = children[children >= 0]
+    for level, here in enumerate(splits_by_level(trees), 1):
+        steps[trees.left_child[here]] = level
+        steps[trees.right_child[here]] = level
     return steps
 
 

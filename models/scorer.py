@@ -48,8 +48,8 @@ class Scorer:
                 artefact.trees.reason,
             )
             return
-        self._paths = paths_of(artefact.trees)
         forest = forest_of(artefact.trees)
+        self._paths = paths_of(artefact.trees, forest.walk)
         if _gives(forest, artefact.golden):
             self._forest = forest
         else:

@@ -6,6 +6,7 @@ that is a valid model is refused by value (`UnsupportedTrees`), and the caller f
 Source: LightGBM's `src/io/tree.cpp` (format) and `include/LightGBM/tree.h` (`NumericalDecision`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,15 @@ class Trees:
     def tree_count(self) -> int:
         """How many trees are summed."""
         return len(self.root)
+
+
+def splits_by_level(trees: Trees) -> Iterator[NDArray[np.int32]]:
+    """The splits of all trees, level by level from the roots: int32[n] each, n > 0."""
+    splits = trees.root[trees.root >= 0]
+    while len(splits):
+        yield splits
+        children = np.concatenate([trees.left_child[splits], trees.right_child[splits]])
+        splits = children[children >= 0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import pytest
 
 from models.attribution import path_contributions, reached_leaves, shap_contributions
 from models.booster import Booster
+from models.forest_walk import walk_of
 from models.prepared_paths import paths_of, prepared_contributions
 from models.trees import NEARLY_ZERO, Trees, parse_trees
 from tests.models.random_models import chain, labels_of, nasty_rows, random_rows, train
@@ -54,18 +55,21 @@ def naive_contributions(trees, rows, order=1):
 
 def test_prepared_paths_add_up_to_the_same_bits(model):
     _, trees, rows = model
-    prepared = prepared_contributions(paths_of(trees), rows)
+    prepared = prepared_contributions(paths_of(trees, walk_of(trees)), rows)
     walked = path_contributions(trees, rows)
     assert prepared.values.tobytes() == walked.values.tobytes()
     assert prepared.bias == walked.bias
     some = np.concatenate([rows[:60], rows[-60:]])
-    assert prepared_contributions(paths_of(trees), some).values.tobytes() == naive_contributions(trees, some).tobytes()
+    assert (
+        prepared_contributions(paths_of(trees, walk_of(trees)), some).values.tobytes()
+        == naive_contributions(trees, some).tobytes()
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 65])
 def test_prepared_paths_of_any_number_of_rows_in_any_memory_order(model, count):
     _, trees, rows = model
-    found = prepared_contributions(paths_of(trees), np.asfortranarray(rows[:count]))
+    found = prepared_contributions(paths_of(trees, walk_of(trees)), np.asfortranarray(rows[:count]))
     assert found.values.tobytes() == path_contributions(trees, rows[:count]).values.tobytes()
 
 
@@ -73,17 +77,17 @@ def test_another_order_of_the_trees_gives_other_bits():
     trees = parse_trees(train(1, features=7).model_to_string(), "model.txt")
     rows = random_rows(5, 50, 7)
     other = naive_contributions(trees, rows, order=-1)
-    assert other.tobytes() != prepared_contributions(paths_of(trees), rows).values.tobytes()
+    assert other.tobytes() != prepared_contributions(paths_of(trees, walk_of(trees)), rows).values.tobytes()
 
 
 def test_very_deep_trees_are_prepared_up_to_a_limit():
     trees = parse_trees(chain(300), "model.txt")
     rows = random_rows(3, 100, trees.feature_count)
     steps = 2 * (299 * 300 // 2 + 299)  # of two trees
-    paths = paths_of(trees, most_steps=steps)
+    paths = paths_of(trees, walk_of(trees), most_steps=steps)
     assert len(paths.change) == len(paths.feature) == steps
     assert prepared_contributions(paths, rows).values.tobytes() == path_contributions(trees, rows).values.tobytes()
-    assert paths_of(trees, most_steps=steps - 1) is None
+    assert paths_of(trees, walk_of(trees), most_steps=steps - 1) is None
 
 
 def test_the_path_is_the_path_of_lightgbm(model):

@@ -103,7 +103,7 @@ def test_contributions_of_a_model_with_too_many_paths_are_the_same(tmp_path, mon
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
     make(tmp_path / "m", model_text=text)
     expected = scorer.contributions(rows).values.tobytes()
-    monkeypatch.setattr("models.scorer.paths_of", lambda trees: paths_of(trees, most_steps=10))
+    monkeypatch.setattr("models.scorer.paths_of", lambda trees, walk: paths_of(trees, walk, most_steps=10))
     monkeypatch.setattr("models.scorer.prepared_contributions", None)
     walking = Scorer(load_artefact(tmp_path / "m", FEATURE_SET))
     assert walking.contributions(rows).values.tobytes() == expected
