@@ -55,6 +55,22 @@ class Scratch(NamedTuple):
     """int64[MOST_MEMBERS]: number of each of them."""
 
 
+SPAN = np.dtype(
+    [
+        ("event_start", np.int64),  # where the text of `event_id` begins in the data, as JSON writes it
+        ("event_length", np.int64),
+        ("account_start", np.int64),  # where the bytes of `account_id` begin
+        ("account_length", np.int64),
+        ("account_text_start", np.int64),  # the same as JSON writes it: in a plain record no other text
+        ("account_text_length", np.int64),
+        ("account_hash", np.uint64),
+        ("currency", np.uint8),  # `features.money.CURRENCY_CODES` of an amount, 0 where there is none
+    ]
+)
+"""What a record says beside its columns. In one record of its own, because handing on an array for each of these from
+step to step took longer than filling them."""
+
+
 class Plain(NamedTuple):
     """What `read_plain` fills, a row per record."""
 
@@ -62,28 +78,13 @@ class Plain(NamedTuple):
     """bool[n]: False where the record is left to `features.decode`; the row then means nothing."""
     events: NDArray[Any]
     """`EVENT`[n]; amounts are in their own currency."""
-    currency: NDArray[np.uint8]
-    """uint8[n]: `features.money.CURRENCY_CODES` of an amount, 0 where there is none."""
-    event_start: NDArray[np.int64]
-    """int64[n]: where the text of `event_id` begins in the data."""
-    event_length: NDArray[np.int64]
-    account_start: NDArray[np.int64]
-    account_length: NDArray[np.int64]
-    account_hash: NDArray[np.uint64]
+    spans: NDArray[Any]
+    """`SPAN`[n]"""
 
 
 def new_plain(rows: int) -> Plain:
     """Room for so many records."""
-    return Plain(
-        np.empty(rows, dtype=np.bool_),
-        np.empty(rows, dtype=EVENT),
-        np.zeros(rows, dtype=np.uint8),
-        np.zeros(rows, dtype=np.int64),
-        np.zeros(rows, dtype=np.int64),
-        np.zeros(rows, dtype=np.int64),
-        np.zeros(rows, dtype=np.int64),
-        np.zeros(rows, dtype=np.uint64),
-    )
+    return Plain(np.empty(rows, dtype=np.bool_), np.empty(rows, dtype=EVENT), np.zeros(rows, dtype=SPAN))
 
 
 def new_scratch() -> Scratch:
@@ -131,22 +132,22 @@ def _hash_of(data: NDArray[np.uint8], member: Any) -> Any:
 
 
 @compiled
-def _place(row: int, plain: Plain, event: Any, target: int, data: NDArray[np.uint8], member: Any) -> None:
+def _place(event: Any, span: Any, target: int, data: NDArray[np.uint8], member: Any) -> None:
     """Put one checked value where it goes."""
     if target == EVENT_ID:
         event["event_hash"] = _hash_of(data, member)
-        plain.event_start[row] = member["start"]
-        plain.event_length[row] = member["length"]
+        span["event_start"] = member["start"]
+        span["event_length"] = member["length"]
     elif target == ACCOUNT:
-        plain.account_hash[row] = _hash_of(data, member)
-        plain.account_start[row] = member["start"]
-        plain.account_length[row] = member["length"]
+        span["account_hash"] = _hash_of(data, member)
+        span["account_start"] = span["account_text_start"] = member["start"]
+        span["account_length"] = span["account_text_length"] = member["length"]
     elif target == TIME:
         event["time_ms"] = member["digits"]
     elif target == AMOUNT:
         event["amount_minor"] = member["digits"]
     elif target == CURRENCY:
-        plain.currency[row] = member["digits"]
+        span["currency"] = member["digits"]
     elif target == METHOD:
         event["context"] |= np.uint8(member["digits"])
     elif target == CHANNEL:
@@ -182,8 +183,8 @@ def _read_record(
     length: int,
     members: Any,
     fields: NDArray[np.int64],
-    row: int,
-    plain: Plain,
+    event: Any,
+    span: Any,
 ) -> bool:
     end = start + length
     count = read_members(data, start, end, members, fields)
@@ -192,9 +193,8 @@ def _read_record(
     kind = _kind_of(data, members, fields, count)
     if kind < 0:
         return False
-    event = plain.events[row]
     event["kind"] = kind
-    plain.currency[row] = 0
+    span["currency"] = 0
     present = np.uint64(0)
     has_amount = False
     for place in range(count):
@@ -212,24 +212,24 @@ def _read_record(
             return False
         present |= _ONE << np.uint64(field)
         has_amount |= rule["target"] == AMOUNT
-        _place(row, plain, event, rule["target"], data, member)
+        _place(event, span, rule["target"], data, member)
     if present & _REQUIRED[kind] != _REQUIRED[kind]:
         return False
     if np.isnan(event["latitude"]) or np.isnan(event["longitude"]):  # half a position is none
         event["latitude"] = np.nan
         event["longitude"] = np.nan
-    if kind != PAYMENT and not (has_amount and plain.currency[row]):
+    if kind != PAYMENT and not (has_amount and span["currency"]):
         event["amount_minor"] = 0
-        plain.currency[row] = 0
+        span["currency"] = 0
     event["content_hash"] = np.uint32(xxh3_64(data, start, length) & _CONTENT_MASK)
     return True
 
 
 @compiled
-def _has_key(plain: Plain, row: int, data: NDArray[np.uint8], key_start: int, key_length: int) -> bool:
-    if key_length != plain.account_length[row]:
+def _has_key(span: Any, data: NDArray[np.uint8], key_start: int, key_length: int) -> bool:
+    if key_length != span["account_length"]:
         return False
-    return same_bytes(data, plain.account_start[row], data, key_start, key_length)
+    return same_bytes(data, span["account_start"], data, key_start, key_length)
 
 
 @compiled
@@ -258,24 +258,16 @@ def read_plain(
         plain: filled.
     """
     data = uncounted(data)
-    plain = Plain(
-        uncounted(plain.is_plain),
-        uncounted(plain.events),
-        uncounted(plain.currency),
-        uncounted(plain.event_start),
-        uncounted(plain.event_length),
-        uncounted(plain.account_start),
-        uncounted(plain.account_length),
-        uncounted(plain.account_hash),
-    )
+    is_plain, events, spans = uncounted(plain.is_plain), uncounted(plain.events), uncounted(plain.spans)
     members, fields = uncounted(scratch.members), uncounted(scratch.fields)
     for row in range(len(start)):
-        plain.is_plain[row] = False
+        is_plain[row] = False
         if length[row] < 0:
             continue
-        _clear(plain.events[row], offsets[row])
-        plain.is_plain[row] = (
-            _read_record(data, start[row], length[row], members, fields, row, plain)
-            and plain.events[row]["time_ms"] <= latest_ms[row]
-            and (key_length[row] < 0 or _has_key(plain, row, data, key_start[row], key_length[row]))
+        event, span = events[row], spans[row]
+        _clear(event, offsets[row])
+        is_plain[row] = (
+            _read_record(data, start[row], length[row], members, fields, event, span)
+            and event["time_ms"] <= latest_ms[row]
+            and (key_length[row] < 0 or _has_key(span, data, key_start[row], key_length[row]))
         )

@@ -15,7 +15,7 @@ from features.event_rows import event_row
 from features.events import Event, Label, Marker
 from features.identity import hash64
 from features.keys import Keys, Texts, key_at
-from features.plain import Plain, new_plain, new_scratch, read_plain
+from features.plain import SPAN, Plain, new_plain, new_scratch, read_plain
 from features.words import SLACK_BYTES
 from streams.log import LogRecord
 
@@ -105,24 +105,22 @@ def decode_batch(records: Sequence[LogRecord], trusted: Trust) -> Decoded:
     others: dict[int, Event | InvalidRecord] = {}
     tail = _Tail(len(data))
     has_row = plain.is_plain
-    account_texts = Texts(data, plain.account_start, plain.account_length)
-    if not has_row.all():
-        account_texts = Texts(data, plain.account_start.copy(), plain.account_length.copy())
-        for row in np.flatnonzero(~has_row).tolist():
-            others[row] = event = decode_record(records[row], trusted)
-            if not isinstance(event, _NO_ROW):
-                has_row[row] = True
-                judged[row] = _fill(plain, account_texts, row, event, records[row], tail)
-        data = tail.behind(data)
+    for row in np.flatnonzero(~has_row).tolist():
+        others[row] = event = decode_record(records[row], trusted)
+        if not isinstance(event, _NO_ROW):
+            has_row[row] = True
+            judged[row] = _fill(plain, row, event, records[row], tail)
+    data = tail.behind(data)
+    column = {name: np.ascontiguousarray(plain.spans[name]) for name in SPAN.names or ()}
     return Decoded(
         records=records,
         has_row=has_row,
         columns=plain.events,
-        currency=plain.currency,
+        currency=column["currency"],
         judged=judged,
-        accounts=Keys(data, plain.account_start, plain.account_length, plain.account_hash),
-        account_texts=account_texts._replace(data=data),
-        event_texts=Texts(data, plain.event_start, plain.event_length),
+        accounts=Keys(data, column["account_start"], column["account_length"], column["account_hash"]),
+        account_texts=Texts(data, column["account_text_start"], column["account_text_length"]),
+        event_texts=Texts(data, column["event_start"], column["event_length"]),
         others=others,
     )
 
@@ -190,13 +188,15 @@ def decode_record(record: LogRecord, trusted: Trust) -> Event | InvalidRecord:
     return event
 
 
-def _fill(plain: Plain, account_texts: Texts, row: int, event: Any, record: LogRecord, tail: _Tail) -> int:
+def _fill(plain: Plain, row: int, event: Any, record: LogRecord, tail: _Tail) -> int:
     """Fill a row the long way; the hash of the event that a label judges, else 0."""
     columns, currency, judged = event_row(event, record.offset, record.value or b"")
     plain.events[row] = columns[0]
-    plain.currency[row] = currency
-    plain.account_hash[row] = hash64(event.account_id)
-    plain.account_start[row], plain.account_length[row] = tail.add(event.account_id.encode())
-    account_texts.start[row], account_texts.length[row] = tail.add(_json_text(event.account_id)[1:-1])
-    plain.event_start[row], plain.event_length[row] = tail.add(_json_text(event.event_id)[1:-1])
+    plain.spans[row] = (
+        *tail.add(_json_text(event.event_id)[1:-1]),
+        *tail.add(event.account_id.encode()),
+        *tail.add(_json_text(event.account_id)[1:-1]),
+        hash64(event.account_id),
+        currency,
+    )
     return judged

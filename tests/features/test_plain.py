@@ -56,10 +56,11 @@ def agrees(value: bytes, **record: Any) -> bool:
     assert not isinstance(event, InvalidRecord | Label | Marker), (value, event)
     row = event_row(event, 7, value)
     assert plain.events.tobytes() == row.event.tobytes(), (value, plain.events, row.event)
-    assert plain.currency[0] == row.currency
-    assert text(data, plain.event_start, plain.event_length) == event.event_id
-    assert text(data, plain.account_start, plain.account_length) == event.account_id
-    assert plain.account_hash[0] == hash64(event.account_id)
+    assert plain.spans["currency"][0] == row.currency
+    assert text(data, plain.spans["event_start"], plain.spans["event_length"]) == event.event_id
+    assert text(data, plain.spans["account_start"], plain.spans["account_length"]) == event.account_id
+    assert text(data, plain.spans["account_text_start"], plain.spans["account_text_length"]) == event.account_id
+    assert plain.spans["account_hash"][0] == hash64(event.account_id)
     return True
 
 
