@@ -118,14 +118,14 @@ def offset_and_accounts_are_two_writes(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_verdict_says_what_time_it_is(patch: pytest.MonkeyPatch) -> None:
-    encode = streams.engine._encode
+    write = streams.engine.verdict_bytes
 
-    def with_time(record: Any) -> bytes:
-        if hasattr(record, "expected_loss_minor"):
-            record = msgspec.structs.replace(record, expected_loss_minor=time.perf_counter_ns())
-        return encode(record)
+    def with_time(*arguments: Any) -> list[bytes]:
+        *others, numbers = arguments
+        now_ns = np.full_like(numbers.expected_loss_minor, time.perf_counter_ns())
+        return write(*others, numbers._replace(expected_loss_minor=now_ns))
 
-    patch.setattr(streams.engine, "_encode", with_time)
+    patch.setattr(streams.engine, "verdict_bytes", with_time)
 
 
 def the_size_of_a_batch_shows_in_a_score(patch: pytest.MonkeyPatch) -> None:

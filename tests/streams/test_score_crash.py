@@ -164,10 +164,10 @@ def test_the_crashes_find_a_state_that_is_stored_before_its_outputs(
 def long_log() -> list[bytes]:
     """More accounts than fit into a mebibyte, so that there are many checkpoints."""
     log = []
-    for number in range(6_000):
-        log.append(payment(number, f"w{number * 7 % 2_000}", START_MS + number * 500, amount_minor=number))
+    for number in range(18_000):
+        log.append(payment(number, f"w{number * 7 % 6_000}", START_MS + number * 500, amount_minor=number))
         if number % 50 == 49:
-            log.append(label(number, f"p{number - 20}", f"w{(number - 20) * 7 % 2_000}", START_MS + number * 500))
+            log.append(label(number, f"p{number - 20}", f"w{(number - 20) * 7 % 6_000}", START_MS + number * 500))
     return log
 
 
