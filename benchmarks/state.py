@@ -19,6 +19,7 @@ from features.identity import hash64
 from features.keys import keys_of
 from features.packing import HEADER_BYTES, SCHEMA, PackedAccounts
 from features.rocks_store import RocksStore
+from streams.beside import InThread
 from streams.commands.models import SHIPPED
 from streams.config import load_config
 from streams.log import LogRecord
@@ -26,7 +27,6 @@ from streams.model_in_force import ModelInForce, open_model
 from streams.partition import Partition
 from streams.signature import everybody
 from streams.warm_up import warm_up
-from streams.writing import WriteBeside
 
 START_MS = 1_750_000_000_000
 FIRST_OFFSET = 100_000_000
@@ -114,7 +114,7 @@ def _measure(directory: Path, seed: int, accounts: int, events: int, exponent: f
     _fill(path, accounts, seed, model)
     filled_s = time.perf_counter() - started_s
     _write_log(log, accounts, 2 * events, exponent, seed)
-    store, writer, config = _CountingStore(path), WriteBeside(), load_config(environment={})
+    store, writer, config = _CountingStore(path), InThread("assay-checkpoint"), load_config(environment={})
     partition = Partition(0, store, model, lambda _: model, writer=writer)
     partition.hot_bytes = config.whole("state.hot_mebibytes") << 20
     _fill_memory(partition, store, accounts)

@@ -37,11 +37,15 @@ def exact(member: Any) -> Any:
 
 @compiled
 def _may_hold_card_number(data: NDArray[np.uint8], start: int, length: int) -> bool:
-    run = 0
-    for place in range(start, start + length):
-        run = run + 1 if _CARD_SIGN[data[place]] else 0
-        if run == _CARD_RUN:
+    """Whether so many digits and separators stand in a row; each stretch is looked at from its end, so most once."""
+    end = start + length
+    while start + _CARD_RUN <= end:
+        place = start + _CARD_RUN - 1
+        while place >= start and _CARD_SIGN[data[place]]:
+            place -= 1
+        if place < start:
             return True
+        start = place + 1
     return False
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streams.assignments import Assignments
+from streams.beside import InThread
 from streams.catch_up import Task
 from streams.catch_up_processes import CatchUpProcesses, processes_at_once
 from streams.config import Config
@@ -21,7 +22,6 @@ from streams.state_keeper import DiskStates
 from streams.warm_up import warm_up
 from streams.watchdog import Watchdog
 from streams.worker import Worker
-from streams.writing import WriteBeside
 
 _ANSWER_S = 5.0
 """How much longer than a transaction may last an answer about committed offsets is waited for."""
@@ -44,7 +44,7 @@ def kafka_worker(
     source = check_topics(config, targets.source, targets[:3])
     warm_up(first_model)
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
-    watchdog = Watchdog(transaction_s)
+    watchdog, publishing_watchdog = Watchdog(transaction_s), Watchdog(transaction_s)  # one for each thread
     fatal = FirstError()
     assignments = Assignments(source.client, config.text("kafka.group"), targets.source, source.partitions)
     settings = consumer_settings(config, fatal)
@@ -53,13 +53,24 @@ def kafka_worker(
         producer_settings(config, fatal),
         f"{config.text('kafka.group')}-{config.text('kafka.slot')}",
         log,
-        watchdog,
+        publishing_watchdog,
         exactly_once=config.text("engine.delivery") == "exactly_once",
     )
     snapshots, snapshotter = _snapshots(config, targets.source, source.topic_id, first_model)
     states = DiskStates(Path(config.text("state.directory")), targets.source, source.topic_id, snapshots, snapshotter)
     catch_up = _catch_up(config, targets.source, source.topic_id, first_model, states, watchdog)
-    worker = Worker(config, first_model, open_model, log, publisher, states, time.monotonic, catch_up, WriteBeside())
+    worker = Worker(
+        config,
+        first_model,
+        open_model,
+        log,
+        publisher,
+        states,
+        time.monotonic,
+        catch_up,
+        writer=InThread("assay-checkpoint"),
+        sender=InThread("assay-publish"),
+    )
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)
     server: HttpServer | None = None
@@ -72,6 +83,7 @@ def kafka_worker(
         if server is not None:
             server.stop()
         watchdog.stop()
+        publishing_watchdog.stop()
 
 
 def _catch_up(

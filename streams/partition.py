@@ -16,12 +16,12 @@ import numpy as np
 from features.errors import AssayError
 from features.keys import key_at
 from features.store import StateStore
+from streams.beside import AtOnce, Helper
 from streams.careful import TROUBLE_OUTSIDE, UnprocessableError, fold_carefully
 from streams.engine import Engine
 from streams.intake import Decoded, Trust, decode_batch
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
-from streams.writing import WriteNow, Writer
 
 OpenModel = Callable[[str], ModelInForce]
 """Opens a model by its id; raises AssayError."""
@@ -107,10 +107,10 @@ class Partition:
         hot_bytes: int = DEFAULT_HOT_BYTES,
         keep_features: bool = False,
         careful_until: int = 0,
-        writer: Writer | None = None,
+        writer: Helper | None = None,
     ) -> None:
         self._store = store
-        self._writer = writer or WriteNow()
+        self._writer = writer or AtOnce()
         self._writing: Future[None] | None = None
         self.careful_until = careful_until
         self._open_model = open_model
@@ -204,11 +204,7 @@ class Partition:
         )
         own = {_FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state()}
         packed = engine.accounts.cut()
-        try:
-            self._writing = self._writer.begin(partial(self._store.write, packed, {**own, **(values or {})}))
-        except Exception:
-            engine.accounts.mark_not_stored()
-            raise
+        self._writing = self._writer.begin(partial(self._store.write, packed, {**own, **(values or {})}))
 
     def end_checkpoint(self, *, wait: bool) -> bool:
         """If a checkpoint was begun and has been written, let go of cold accounts.

@@ -4,9 +4,10 @@ One turn of the loop, in this order, which is what makes a crash harmless:
 
 1. poll one record, then drain what is there (an idle stream has the latency of one event, a full one large batches);
 2. fold each partition's records in memory;
-3. publish everything and the consumed offsets as one transaction;
-4. now and then, checkpoint: accounts, detector and offset of each partition as they are after step 3, in one write.
-   A thread carries that out while the loop goes on (`streams/writing.py`).
+3. publish everything and the consumed offsets as one transaction, in a thread; where more is waiting than one batch
+   takes, the next one is polled and folded meanwhile, and has to wait for the end of this one (`streams/sending.py`);
+4. now and then, checkpoint: accounts, detector and offset of each partition as they are when all is committed, in
+   one write. A thread carries that out while the loop goes on (`streams/beside.py`).
 
 After a crash a partition opens at its stored offset S, the group says what was committed, C >= S. Records from S to C
 are folded again with publishing off, by the same loop; then it goes on. Many records are folded by somebody else, who
@@ -27,6 +28,7 @@ from typing import NamedTuple, Protocol
 from features.errors import AssayError
 from features.store import StateStore
 from streams.bad_share import BadShare
+from streams.beside import AtOnce, Helper
 from streams.careful import UnprocessableError
 from streams.catching_up import CatchingUp, CatchUp
 from streams.config import Config
@@ -38,9 +40,9 @@ from streams.model_in_force import ModelInForce
 from streams.outbound import messages_of, targets_of
 from streams.partition import OpenModel, Partition
 from streams.publisher import AbortedError, Message, Publisher
+from streams.sending import Sending
 from streams.signature import trust
 from streams.starting_point import starting_point
-from streams.writing import WriteNow, Writer
 
 _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
@@ -95,6 +97,7 @@ class Worker:
         clock: seconds, rising.
         catch_up: folds large gaps; None: nobody but this worker folds.
         writer: carries out checkpoints.
+        sender: carries out the publishing of batches.
     """
 
     def __init__(
@@ -107,15 +110,15 @@ class Worker:
         states: StateKeeper,
         clock: Callable[[], float] = time.monotonic,
         catch_up: CatchUp | None = None,
-        writer: Writer | None = None,
+        writer: Helper | None = None,
+        sender: Helper | None = None,
     ) -> None:
         self._config = config
         self._first_model = first_model
         self._open_model = open_model
         self._log = log
-        self._publisher = publisher
         self._states = states
-        self._writer = writer or WriteNow()
+        self._writer = writer or AtOnce()
         self._clock = clock
         self._targets = targets_of(config.text("topics.prefix"))
         self._trusted = trust(config.secret("security.internal_key"), config.flag("security.trust_internal"))
@@ -124,9 +127,10 @@ class Worker:
         self._owned: dict[int, _Owned] = {}
         self._catching_up = CatchingUp(catch_up, config.whole("engine.catch_up_records"), clock)
         self._careful_until: dict[int, int] = {}
-        self._aborted_in_a_row = 0
         self._stopping = False
         self.metrics = WorkerMetrics()
+        self._sending = Sending(publisher, sender or AtOnce(), self.metrics)
+        self._is_behind = False
         self._progress_s = self._checkpoint_s = self._lag_s = clock()
 
     def stop(self) -> None:
@@ -158,31 +162,27 @@ class Worker:
 
     def turn(self) -> None:
         """One turn of the loop."""
-        received = self._log.poll(self._config.whole("engine.batch_events"), _IDLE_POLL_S)
-        self._progress_s = self._clock()
-        if received:
-            try:
-                self._handle(received)
-                self._aborted_in_a_row = 0
-            except AbortedError as error:
-                self.metrics.transactions_aborted.inc()
-                self._aborted_in_a_row += 1
-                if self._aborted_in_a_row >= _MOST_ABORTED:
-                    raise AssayError(
-                        f"{_MOST_ABORTED} transactions in a row were aborted, the last one because of: {error}; "
-                        "nothing is lost. Put that right, then start the worker again"
-                    ) from None
-                self._recover()
-            except UnprocessableError as error:
-                _log.error("%s; reading it again to find the record that is to blame", error)
-                self._careful_until[error.partition] = error.end
-                self._recover()
+        try:
+            self._advance()
+        except AbortedError as error:
+            self.metrics.transactions_aborted.inc()
+            if self._sending.aborted_in_a_row >= _MOST_ABORTED:
+                raise AssayError(
+                    f"{_MOST_ABORTED} transactions in a row were aborted, the last one because of: {error}; "
+                    "nothing is lost. Put that right, then start the worker again"
+                ) from None
+            self._recover()
+        except UnprocessableError as error:
+            _log.error("%s; reading it again to find the record that is to blame", error)
+            self._careful_until[error.partition] = error.end
+            self._recover()
         self._go_on_with_caught_up()
         self._end_checkpoints()
         now_s = self._clock()
         free = [owned.partition for owned in self._owned.values() if not owned.partition.is_writing]
         full = any(partition.is_full for partition in free)
-        if full or now_s - self._checkpoint_s >= self._config.number("state.checkpoint_seconds"):
+        is_due = full or now_s - self._checkpoint_s >= self._config.number("state.checkpoint_seconds")
+        if is_due and self._sending.settle():
             for partition in free:
                 partition.begin_checkpoint()
             self._end_checkpoints()
@@ -191,8 +191,19 @@ class Worker:
             self._measure()
             self._lag_s = now_s
 
+    def _advance(self) -> None:
+        """Poll, fold, and begin to publish; with more waiting than one batch takes, while the last one is published."""
+        most = self._config.whole("engine.batch_events")
+        if not self._is_behind:
+            self._sending.end()
+        received = self._log.poll(most, _IDLE_POLL_S)
+        self._progress_s = self._clock()
+        self._is_behind = sum(map(len, received.values())) >= most
+        if received:
+            self._handle(received)
+
     def _handle(self, received: Mapping[int, list[LogRecord]]) -> None:
-        """Fold and publish what was received."""
+        """Fold what was received, and begin to publish it once what was folded before is published."""
         started_s = time.perf_counter()
         messages: list[Message] = []
         offsets: dict[int, int] = {}
@@ -210,13 +221,10 @@ class Worker:
                 messages.extend(messages_of(output, fresh, number, self._targets, self._redaction_key))
                 offsets[number] = partition.next_offset
                 outputs.append(output)
-        folded_s = time.perf_counter()
-        self.metrics.batch_seconds.observe(folded_s - started_s)
+        self.metrics.batch_seconds.observe(time.perf_counter() - started_s)
+        self._sending.end()
         if offsets:
-            self._publisher.publish(messages, offsets)
-            self.metrics.commit_seconds.observe(time.perf_counter() - folded_s)
-        for output in outputs:
-            self.metrics.count(output)
+            self._sending.begin(messages, offsets, outputs)
 
     def take_over(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `Member`: open each state, and read on from where it ends."""
@@ -227,8 +235,12 @@ class Worker:
     def hand_over(self, partitions: Sequence[int]) -> None:
         """See `Member`: whoever comes next finds a state that is as new as what was committed.
 
-        One that is being caught up is older, and stays what it is.
+        One that is being caught up is older, and stays what it is. So does every one if the batch under way cannot be
+        published: what is in memory was not committed.
         """
+        if not self._sending.settle():
+            self.lose(partitions)
+            return
         self._catching_up.stop(partitions)
         for number in partitions:
             owned = self._owned.pop(number, None)
@@ -238,7 +250,8 @@ class Worker:
         self._share_memory()
 
     def lose(self, partitions: Sequence[int]) -> None:
-        """See `Member`: drop everything, store nothing."""
+        """See `Member`: drop everything, store nothing. The batch under way ends before somebody else begins."""
+        self._sending.settle()
         self._catching_up.stop(partitions)
         for number in partitions:
             owned = self._owned.pop(number, None)
@@ -305,7 +318,10 @@ class Worker:
         self._share_memory()
 
     def checkpoint(self) -> None:
-        """Store every partition as it is; everything folded so far is committed."""
+        """Store every partition as it is; if everything folded so far can be committed, which it waits for."""
+        if not self._sending.settle():
+            _log.warning("the last batch is not published: no checkpoint, whoever comes next folds it again")
+            return
         for number, owned in self._owned.items():
             owned.partition.checkpoint()
             self._checkpointed(number, owned)
@@ -362,7 +378,7 @@ class Worker:
         """Let go of everything; what was not checkpointed is folded again by whoever comes next."""
         self._catching_up.stop(self._catching_up.partitions)
         try:
-            self._publisher.close()
+            self._sending.close()
         finally:
             self.lose(list(self._owned))
             self._writer.close()

@@ -35,9 +35,9 @@ from tests.memory_log import (
 from tests.streams.logs import START_MS
 from tests.world_catch_up import CatchUpPlan, CatchUpWorld, draw_catch_up
 from tests.world_faults import draw_faults
+from tests.world_helper import WorldHelper
 from tests.world_process import BrokenPromiseError, Crashed, Disk, DiskStates, Process
 from tests.world_traffic import Upstream, dead_letter, draw_traffic, expected_of, fragile_model, open_fragile
-from tests.world_writing import WorldWriter
 
 Answer = TypeVar("Answer")
 
@@ -117,6 +117,7 @@ class World:
         self._group = self._broker.group("engine", TARGETS.source, SESSION_S)
         self._group.on_commit = self._on_commit
         self._writing = random.Random(f"writes of {seed}")
+        self._sending = random.Random(f"batches of {seed}")
         beside = random.Random(f"gaps of {seed}")
         self.catch_up_plan = draw_catch_up(beside)
         self._catch_up = CatchUpWorld(
@@ -227,7 +228,8 @@ class World:
             publisher = MemoryFlushingPublisher(self._broker, log, process.network)
         config, model, states = self._configs[process.slot], fragile_model(1), DiskStates(process)
         catch_up = self._catch_up.of(process)
-        process.writer = WorldWriter(self._writing, self._note_writing)
+        process.writer = WorldHelper(self._writing, self._note_writing)
+        process.sender = WorldHelper(self._sending, self._note_sending)
         worker = Worker(
             config,
             model,
@@ -238,6 +240,7 @@ class World:
             lambda: self._broker.now_s,
             catch_up,
             process.writer,
+            process.sender,
         )
         process.worker = worker
         worker.join()
@@ -352,6 +355,9 @@ class World:
 
     def _note_writing(self, what: str) -> None:
         self.occurred["checkpoint", what] += 1
+
+    def _note_sending(self, what: str) -> None:
+        self.occurred["batch", what] += 1
 
     # What must hold
 

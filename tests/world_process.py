@@ -10,7 +10,7 @@ from streams.history import Bounds
 from streams.partition import stored_state
 from streams.worker import Worker
 from tests.memory_log import MemoryEventsLog, RefusedError
-from tests.world_writing import WorldWriter
+from tests.world_helper import WorldHelper
 
 Answer = TypeVar("Answer")
 
@@ -94,7 +94,8 @@ class Process:
         self.asleep = False
         self.worker: Worker | None = None
         self.log: MemoryEventsLog | None = None
-        self.writer: WorldWriter | None = None
+        self.writer: WorldHelper | None = None
+        self.sender: WorldHelper | None = None
         self._request = request
 
     def network(self, point: str, request: Callable[[], Answer], /) -> Answer:
@@ -103,8 +104,9 @@ class Process:
 
     def die(self) -> None:
         """Let go of what only a living process can hold."""
-        if self.alive and self.writer is not None:
-            self.writer.die()
+        for helper in (self.writer, self.sender):
+            if self.alive and helper is not None:
+                helper.die()
         self.alive = False
         for partition in [number for number, holder in self.disk.holders.items() if holder is self]:
             del self.disk.holders[partition]

@@ -9,10 +9,10 @@ import pytest
 from features.errors import AssayError
 from features.rocks_store import RocksStore
 from features.store import MemoryStore
+from streams.beside import AtOnce, Helper, InThread
 from streams.log import LogRecord
 from streams.partition import Partition, stored_state
 from streams.signature import everybody
-from streams.writing import WriteBeside, WriteNow, Writer
 from tests.streams.logs import START_MS, payment
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
@@ -45,13 +45,13 @@ def record(offset: int) -> LogRecord:
 
 
 @pytest.fixture
-def writer() -> Iterator[WriteBeside]:
-    beside = WriteBeside()
+def writer() -> Iterator[InThread]:
+    beside = InThread("test")
     yield beside
     beside.close()
 
 
-def partition_on(store: MemoryStore | RocksStore, writer: Writer) -> Partition:
+def partition_on(store: MemoryStore | RocksStore, writer: Helper) -> Partition:
     return Partition(0, store, small_model(), open_small, writer=writer)
 
 
@@ -59,9 +59,9 @@ def fold(partition: Partition, start: int, end: int) -> list[bytes]:
     return [one.value for one in partition.fold([record(offset) for offset in range(start, end)], everybody).verdicts]
 
 
-def test_what_is_folded_meanwhile_is_not_in_it(writer: WriteBeside) -> None:
+def test_what_is_folded_meanwhile_is_not_in_it(writer: InThread) -> None:
     gate, plain = Gate(), MemoryStore()
-    partition, other = partition_on(gate, writer), partition_on(plain, WriteNow())
+    partition, other = partition_on(gate, writer), partition_on(plain, AtOnce())
     fold(partition, 0, 30)
     partition.begin_checkpoint()
     assert partition.is_writing
@@ -80,7 +80,7 @@ def test_what_is_folded_meanwhile_is_not_in_it(writer: WriteBeside) -> None:
     assert dict(gate.accounts()) == dict(plain.accounts())
 
 
-def test_an_account_being_written_stays_in_memory_until_it_is(writer: WriteBeside) -> None:
+def test_an_account_being_written_stays_in_memory_until_it_is(writer: InThread) -> None:
     gate = Gate()
     partition = partition_on(gate, writer)
     partition.hot_bytes = 0
@@ -95,7 +95,7 @@ def test_an_account_being_written_stays_in_memory_until_it_is(writer: WriteBesid
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_a_write_that_fails_is_told_later_and_nothing_counts_as_stored(writer: WriteBeside, wait: bool) -> None:
+def test_a_write_that_fails_is_told_later_and_nothing_counts_as_stored(writer: InThread, wait: bool) -> None:
     gate = Gate()
     gate.fails = True
     gate.may_write.set()
@@ -112,7 +112,7 @@ def test_a_write_that_fails_is_told_later_and_nothing_counts_as_stored(writer: W
     assert {name for name, _ in gate.accounts()} == {"a0", "a1", "a2"}
 
 
-def test_a_state_is_closed_after_its_write(writer: WriteBeside) -> None:
+def test_a_state_is_closed_after_its_write(writer: InThread) -> None:
     gate = Gate()
     partition = partition_on(gate, writer)
     fold(partition, 0, 9)
@@ -123,7 +123,7 @@ def test_a_state_is_closed_after_its_write(writer: WriteBeside) -> None:
     assert len(dict(gate.accounts())) == 3
 
 
-def test_two_checkpoints_at_once_are_our_mistake(writer: WriteBeside) -> None:
+def test_two_checkpoints_at_once_are_our_mistake(writer: InThread) -> None:
     gate = Gate()
     partition = partition_on(gate, writer)
     partition.begin_checkpoint()
@@ -133,9 +133,9 @@ def test_two_checkpoints_at_once_are_our_mistake(writer: WriteBeside) -> None:
     partition.close()
 
 
-def test_verdicts_are_the_same_however_and_whenever_states_are_written(writer: WriteBeside, tmp_path: Path) -> None:
+def test_verdicts_are_the_same_however_and_whenever_states_are_written(writer: InThread, tmp_path: Path) -> None:
     """On disk, with large writes, and with so little memory that accounts come and go all the time."""
-    undisturbed = fold(partition_on(MemoryStore(), WriteNow()), 0, 600)
+    undisturbed = fold(partition_on(MemoryStore(), AtOnce()), 0, 600)
     store = RocksStore(tmp_path)
     partition = partition_on(store, writer)
     partition.hot_bytes = 1

@@ -1,7 +1,7 @@
-"""How checkpoints are written in the simulated world: at once, or some time later, as a thread does it.
+"""How checkpoints are written and batches published in the simulated world: at once, or later, as in a thread.
 
-Between the cut and the write the worker folds and publishes, is stopped, loses the partition, or is gone: then the
-write never happens.
+Between beginning and end the worker polls and folds, is stopped, loses the partition, or is gone: then it never
+happens.
 """
 
 import random
@@ -12,12 +12,12 @@ _LIKELY_AT_ONCE = 0.4
 _LIKELY_BY_NOW = 0.4
 
 
-class LaterWrite(Future[None]):
-    """A write that happens when the world says so, at the latest when somebody waits for it."""
+class Later(Future[None]):
+    """Work that is done when the world says so, at the latest when somebody waits for it."""
 
-    def __init__(self, write: Callable[[], None], is_time: Callable[[], bool]) -> None:
+    def __init__(self, work: Callable[[], None], is_time: Callable[[], bool]) -> None:
         super().__init__()
-        self._write = write
+        self._work = work
         self._is_time = is_time
 
     def done(self) -> bool:
@@ -40,42 +40,42 @@ class LaterWrite(Future[None]):
         if super().done():
             return
         try:
-            self._write()
+            self._work()
         except Exception as error:
             self.set_exception(error)
         else:
             self.set_result(None)
 
 
-class WorldWriter:
-    """A `Writer` of one process.
+class WorldHelper:
+    """A `Helper` of one process.
 
     Args:
-        source: of when a write happens.
-        note: is told of every write that did not happen at once, and of every one that was left undone.
+        source: of when it is done.
+        note: is told of everything that was not done at once, and when something was left undone.
     """
 
     def __init__(self, source: random.Random, note: Callable[[str], None]) -> None:
         self._source = source
         self._note = note
-        self._begun: list[LaterWrite] = []
+        self._begun: list[Later] = []
 
-    def begin(self, write: Callable[[], None], /) -> Future[None]:
-        """See `streams.writing.Writer`."""
-        later = LaterWrite(write, lambda: self._source.random() < _LIKELY_BY_NOW)
+    def begin(self, work: Callable[[], None], /) -> Future[None]:
+        """See `streams.beside.Helper`."""
+        later = Later(work, lambda: self._source.random() < _LIKELY_BY_NOW)
         if self._source.random() < _LIKELY_AT_ONCE:
-            later.result()
+            later.exception()
         else:
             self._note("later")
             self._begun.append(later)
         return later
 
     def close(self) -> None:
-        """See `streams.writing.Writer`."""
+        """See `streams.beside.Helper`."""
         for later in self._begun:
             later.exception()
 
     def die(self) -> None:
-        """The process is gone; so is what it had not written."""
+        """The process is gone; so is what it had not done."""
         if any(not Future.done(later) for later in self._begun):
             self._note("lost")
