@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Sequence
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from benchmarks.workload_models import feature_rows
 from features.errors import AssayError
 from features.rocks_store import RocksStore
 from streams.commands.models import open_models
-from streams.log import LogRecord
+from streams.log import LogRecord, rows_of
 from streams.model_in_force import ModelInForce
 from streams.partition import Partition
 from streams.signature import everybody
@@ -129,10 +130,7 @@ def _fold(model: ModelInForce, load: Workload, state: Path, batch: int) -> _Fold
         values, keys = load.values[start : start + batch], load.keys[start : start + batch]
         last = start + len(values) == len(load.values)
         started_s = time.process_time()
-        records = [
-            LogRecord(start + place, value, key, _LOG_TIME_MS)
-            for place, (value, key) in enumerate(zip(values, keys, strict=True))
-        ]
+        records = rows_of(LogRecord, count(start), values, keys, repeat(_LOG_TIME_MS), repeat(()))  # as from Kafka
         output = partition.fold(records, everybody)
         if last or time.monotonic() - checkpointed_s >= CHECKPOINT_S:
             partition.checkpoint()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
-from features.words import lowest_bit, same_bytes, word_at
+from features.words import lowest_bit, same_bytes, strange_signs
 
 NOT_PLAIN = -1
 MOST_DIGITS = 18
@@ -31,11 +31,8 @@ MEMBER = np.dtype(
     ]
 )
 
-_QUOTE, _BACKSLASH, _COLON, _MINUS, _POINT, _OPEN = (np.uint8(ord(sign)) for sign in '"\\:-.{')
-_ZERO, _NINE, _SPACE = np.uint8(ord("0")), np.uint8(ord("9")), np.uint8(ord(" "))
-_ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_BLANKS = _ONES * np.uint64(ord(" "))
-_QUOTES, _BACKSLASHES, _DELETES = (_ONES * np.uint64(sign) for sign in (ord('"'), ord("\\"), 0x7F))
+_QUOTE, _COLON, _MINUS, _POINT, _OPEN = (np.uint8(ord(sign)) for sign in '":-.{')
+_ZERO, _NINE = np.uint8(ord("0")), np.uint8(ord("9"))
 _BLANK = np.array([at in b" \t\n\r" for at in range(256)])
 
 
@@ -48,32 +45,18 @@ def after_blanks(data: NDArray[np.uint8], place: int, end: int) -> int:
 
 
 @compiled
-def _strange(word: Any) -> Any:
-    """The top bit of each byte that ends a plain string: a quote, or what is not plain. Exact up to the lowest one.
-
-    Source: "Determine if a word has a byte less than n" and "a zero byte", Bit Twiddling Hacks (S. E. Anderson).
-    """
-    quotes, backslashes, deletes = word ^ _QUOTES, word ^ _BACKSLASHES, word ^ _DELETES
-    found = (word - _BLANKS) & ~word
-    found |= (quotes - _ONES) & ~quotes
-    found |= (backslashes - _ONES) & ~backslashes
-    found |= (deletes - _ONES) & ~deletes
-    return (found | word) & _TOPS
-
-
-@compiled
 def _string_end(data: NDArray[np.uint8], place: int, end: int) -> int:
     """Where the closing quote of the string is that begins at `place`, behind its quote.
 
-    Looks at eight bytes at a time; the eight bytes behind `end` are there to be read.
+    Looks at 32 bytes at a time, so that the length of a usual string decides nothing that the processor would have to
+    guess; `SLACK_BYTES` behind `end` are there to be read.
     """
     while place < end:
-        word = word_at(data, place)
-        strange = _strange(word)
+        strange = strange_signs(data, place)
         if strange:
-            place += lowest_bit(strange) >> 3
+            place += lowest_bit(strange)
             return place if place < end and data[place] == _QUOTE else NOT_PLAIN
-        place += 8
+        place += 32
     return NOT_PLAIN
 
 

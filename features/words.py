@@ -13,6 +13,11 @@ from features.compiled import compiled
 
 _WORD = ir.IntType(64)
 _DOUBLE_WORD = ir.IntType(128)
+_SIGNS = ir.VectorType(ir.IntType(8), 32)
+
+
+def _all_of(sign: int) -> Any:
+    return ir.Constant(_SIGNS, [sign] * _SIGNS.count)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -74,6 +79,29 @@ def lowest_bit(_typing: Any, _word: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def strange_signs(_typing: Any, _data: Any, _place: Any) -> Any:
+    """`strange_signs(data, place)`: uint64, a bit for each of the 32 bytes from `place` on that ends a plain string.
+
+    That is a quote, or what is not plain: a backslash, a control character, and whatever is not ASCII. Not checked.
+    """
+    if not (isinstance(_data, types.Array) and _data.dtype == types.uint8 and isinstance(_place, types.Integer)):
+        return None
+    signature = types.uint64(_data, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = cgutils.gep_inbounds(builder, array.data, arguments[1])
+        signs = builder.load(builder.bitcast(address, _SIGNS.as_pointer()))
+        signs.align = 1
+        found = builder.icmp_signed("<", signs, _all_of(ord(" ")))  # as signed bytes, all but ASCII is negative
+        for sign in (ord('"'), ord("\\"), 0x7F):
+            found = builder.or_(found, builder.icmp_unsigned("==", signs, _all_of(sign)))
+        return builder.zext(builder.bitcast(found, ir.IntType(_SIGNS.count)), _WORD)
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def uncounted(_typing: Any, _array: Any) -> Any:
     """`uncounted(array)`: the same array without its reference count, which many small calls would spend their time on.
 
@@ -101,8 +129,8 @@ def same_bytes(data: NDArray[np.uint8], start: int, other: NDArray[np.uint8], ot
     return place == length
 
 
-SLACK_BYTES = 16
-"""What reads eight bytes at a time reads beyond the end of a text: so many more have to be there."""
+SLACK_BYTES = 32
+"""What reads eight or 32 bytes at a time reads beyond the end of a text: so many more have to be there."""
 
 
 def bytes_of(text: bytes) -> NDArray[np.uint8]:
