@@ -114,7 +114,8 @@ def _measure(directory: Path, seed: int, accounts: int, events: int, exponent: f
     _fill(path, accounts, seed, model)
     filled_s = time.perf_counter() - started_s
     _write_log(log, accounts, 2 * events, exponent, seed)
-    store, writer, config = _CountingStore(path), InThread("assay-checkpoint"), load_config(environment={})
+    store, config = _CountingStore(path), load_config(environment={})
+    writer = InThread("assay-checkpoint", in_no_hurry=True)
     partition = Partition(0, store, model, lambda _: model, writer=writer)
     partition.hot_bytes = config.whole("state.hot_mebibytes") << 20
     _fill_memory(partition, store, accounts)

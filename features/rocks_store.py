@@ -53,7 +53,7 @@ LARGE_WRITE_BYTES = _MIB
 _READERS = 4
 _FEWEST_SIDE_BY_SIDE = 16
 _TABLE = "checkpoint.table"
-_PIECE = 64
+_PIECE = 16
 _PAUSE_S = 100e-6
 _SYNC_BYTES = 4 * _MIB
 

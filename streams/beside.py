@@ -4,6 +4,9 @@ A checkpoint is written and a batch is published this way. Whoever begins someth
 the end and for what went wrong.
 """
 
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
@@ -41,6 +44,14 @@ class AtOnce:
         """See `Helper`."""
 
 
+_NICE = 10
+
+
+def _be_nice() -> None:
+    """Linux has a priority for each thread, which it knows as a process."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+
+
 class InThread:
     """Does it in one other thread.
 
@@ -48,10 +59,12 @@ class InThread:
 
     Args:
         name: of the thread, for stacks and profiles.
+        in_no_hurry: it takes a tenth of a core that others want, and all of one that nobody wants.
     """
 
-    def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+    def __init__(self, name: str, *, in_no_hurry: bool = False) -> None:
+        prepare = _be_nice if in_no_hurry and sys.platform == "linux" else None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=prepare)
 
     def begin(self, work: Work, /) -> "Future[None]":
         """See `Helper`."""

@@ -68,7 +68,7 @@ def kafka_worker(
         states,
         time.monotonic,
         catch_up,
-        writer=InThread("assay-checkpoint"),
+        writer=InThread("assay-checkpoint", in_no_hurry=True),
         sender=InThread("assay-publish"),
     )
     if snapshotter is not None:
