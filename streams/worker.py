@@ -127,6 +127,7 @@ class Worker:
         self._owned: dict[int, _Owned] = {}
         self._catching_up = CatchingUp(catch_up, config.whole("engine.catch_up_records"), clock)
         self._careful_until: dict[int, int] = {}
+        self._checkpoints_s: dict[int, float] = {}
         self._stopping = False
         self.metrics = WorkerMetrics()
         self._sending = Sending(publisher, sender or AtOnce(), self.metrics)
@@ -179,14 +180,7 @@ class Worker:
         self._go_on_with_caught_up()
         self._end_checkpoints()
         now_s = self._clock()
-        free = [owned.partition for owned in self._owned.values() if not owned.partition.is_writing]
-        full = any(partition.is_full for partition in free)
-        is_due = full or now_s - self._checkpoint_s >= self._config.number("state.checkpoint_seconds")
-        if is_due and self._sending.settle():
-            for partition in free:
-                partition.begin_checkpoint()
-            self._end_checkpoints()
-            self._checkpoint_s = now_s
+        self._begin_checkpoint(now_s)
         if now_s - self._lag_s >= _LAG_EVERY_S:
             self._measure()
             self._lag_s = now_s
@@ -325,6 +319,23 @@ class Worker:
         for number, owned in self._owned.items():
             owned.partition.checkpoint()
             self._checkpointed(number, owned)
+
+    def _begin_checkpoint(self, now_s: float) -> None:
+        """Begin one, of a partition that is full or has waited longest, if it is time.
+
+        They are spread over the time between two checkpoints of a partition: cutting several at once would let a batch
+        wait for all of them.
+        """
+        free = {number: one.partition for number, one in self._owned.items() if not one.partition.is_writing}
+        full = [number for number, partition in free.items() if partition.is_full]
+        every_s = self._config.number("state.checkpoint_seconds") / max(1, len(self._owned))
+        is_time = now_s - self._checkpoint_s >= every_s
+        if full or (free and is_time):
+            number = min(full or free, key=lambda number: self._checkpoints_s.get(number, 0.0))
+            if self._sending.settle():
+                free[number].begin_checkpoint()
+                self._checkpoints_s[number] = self._checkpoint_s = now_s
+                self._end_checkpoints()
 
     def _end_checkpoints(self) -> None:
         """See to those that have been written meanwhile; wait only where memory asks for it."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from features.errors import AssayError
+from features.store import MemoryStore
 from streams.careful import UnprocessableError
 from streams.catch_up import fold_gap
 from streams.catching_up import Reached
@@ -195,6 +196,7 @@ class _Folding:
     def _begin(self) -> Iterator[int]:
         if self.disk.holders.setdefault(self._partition, self) is not self:
             raise AssayError("the state is held by another process")
+        self.disk.states.setdefault(self._partition, MemoryStore())  # the disk may have been lost meanwhile
         store = OpenState(self, self._partition)
         partition = Partition(self._partition, store, fragile_model(1), open_fragile)
         if partition.next_offset != self.offset:

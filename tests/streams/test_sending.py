@@ -83,15 +83,15 @@ class Engine(NamedTuple):
         return [record.value or b"" for record in self.broker.read(TARGETS.verdicts, 0)]
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
+def engine_of(partitions: int, checkpoint_s: float) -> Engine:
     broker = MemoryBroker()
     for topic in TARGETS:
-        broker.create(topic, 1)
+        broker.create(topic, partitions)
     group = broker.group("engine", TARGETS.source, 1e9)
     for number in range(10):
-        broker.append(Message(TARGETS.source, 0, b"a1", payment(number, "a1", START_MS + number), None))
-    settings = {"topics.prefix": "t.", "engine.batch_events": BATCH, "state.checkpoint_seconds": 0.0}
+        event = payment(number, "a1", START_MS + number)
+        broker.append(Message(TARGETS.source, number % partitions, b"a1", event, None))
+    settings = {"topics.prefix": "t.", "engine.batch_events": BATCH, "state.checkpoint_seconds": checkpoint_s}
     log, states = MemoryEventsLog(broker, TARGETS.source, group), States()
     gate = Gate(MemoryFlushingPublisher(broker, log))
     worker = Worker(
@@ -105,9 +105,15 @@ def engine() -> Iterator[Engine]:
         sender=InThread("test"),
     )
     worker.join()
-    yield Engine(worker, broker, group, gate, states)
-    gate.may_publish.set()
-    worker.close()
+    return Engine(worker, broker, group, gate, states)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    made = engine_of(partitions=1, checkpoint_s=0.0)
+    yield made
+    made.gate.may_publish.set()
+    made.worker.close()
 
 
 def until_drained(engine: Engine) -> None:
@@ -174,3 +180,17 @@ def test_an_outcome_that_nobody_knows_ends_the_worker(engine: Engine) -> None:
     engine.worker.checkpoint()
     assert engine.group.committed == {}
     assert engine.stored == 0
+
+
+def test_checkpoints_of_partitions_are_spread_over_the_time_between_two_of_one() -> None:
+    engine = engine_of(partitions=3, checkpoint_s=9.0)
+    until_drained(engine)
+    assert all(stored_state(store, 0) is None for store in engine.states.stores.values())
+    stored = []
+    for _ in range(3):
+        engine.broker.now_s += 3.0
+        engine.worker.turn()
+        engine.worker.turn()
+        stored.append(sum(stored_state(store, 0) is not None for store in engine.states.stores.values()))
+    assert stored == [1, 2, 3]
+    engine.worker.close()
