@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streams.assignments import Assignments
-from streams.beside import InThread
+from streams.beside import AtOnce, InThread
 from streams.catch_up import Task
 from streams.catch_up_processes import CatchUpProcesses, processes_at_once
 from streams.config import Config
@@ -46,6 +46,7 @@ def kafka_worker(
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
     watchdog, publishing_watchdog = Watchdog(transaction_s), Watchdog(transaction_s)  # one for each thread
     fatal = FirstError()
+    exactly_once = config.text("engine.delivery") == "exactly_once"
     assignments = Assignments(source.client, config.text("kafka.group"), targets.source, source.partitions)
     settings = consumer_settings(config, fatal)
     log = KafkaLog(settings, targets.source, fatal, watchdog, assignments, transaction_s + _ANSWER_S)
@@ -54,7 +55,7 @@ def kafka_worker(
         f"{config.text('kafka.group')}-{config.text('kafka.slot')}",
         log,
         publishing_watchdog,
-        exactly_once=config.text("engine.delivery") == "exactly_once",
+        exactly_once=exactly_once,
     )
     snapshots, snapshotter = _snapshots(config, targets.source, source.topic_id, first_model)
     states = DiskStates(Path(config.text("state.directory")), targets.source, source.topic_id, snapshots, snapshotter)
@@ -69,7 +70,7 @@ def kafka_worker(
         time.monotonic,
         catch_up,
         writer=InThread("assay-checkpoint", in_no_hurry=True),
-        sender=InThread("assay-publish"),
+        sender=InThread("assay-publish") if exactly_once else AtOnce(),  # docs/decisions/0005-delivery.md says why
     )
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)
