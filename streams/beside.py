@@ -1,7 +1,7 @@
 """How work is done that the fold need not wait for: at once, or in a thread beside it.
 
-A checkpoint is written and a batch is published this way. Whoever begins something gets its future, and asks that for
-the end and for what went wrong.
+A checkpoint is written this way. Whoever begins something gets its future, and asks that for the end and for what went
+wrong.
 """
 
 import os

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streams.assignments import Assignments
-from streams.beside import AtOnce, InThread
+from streams.beside import InThread
 from streams.catch_up import Task
 from streams.catch_up_processes import CatchUpProcesses, processes_at_once
 from streams.config import Config
@@ -44,9 +44,8 @@ def kafka_worker(
     source = check_topics(config, targets.source, targets[:3])
     warm_up(first_model)
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
-    watchdog, publishing_watchdog = Watchdog(transaction_s), Watchdog(transaction_s)  # one for each thread
+    watchdog = Watchdog(transaction_s)
     fatal = FirstError()
-    exactly_once = config.text("engine.delivery") == "exactly_once"
     assignments = Assignments(source.client, config.text("kafka.group"), targets.source, source.partitions)
     settings = consumer_settings(config, fatal)
     log = KafkaLog(settings, targets.source, fatal, watchdog, assignments, transaction_s + _ANSWER_S)
@@ -54,8 +53,8 @@ def kafka_worker(
         producer_settings(config, fatal),
         f"{config.text('kafka.group')}-{config.text('kafka.slot')}",
         log,
-        publishing_watchdog,
-        exactly_once=exactly_once,
+        watchdog,
+        exactly_once=config.text("engine.delivery") == "exactly_once",
     )
     snapshots, snapshotter = _snapshots(config, targets.source, source.topic_id, first_model)
     states = DiskStates(Path(config.text("state.directory")), targets.source, source.topic_id, snapshots, snapshotter)
@@ -70,7 +69,6 @@ def kafka_worker(
         time.monotonic,
         catch_up,
         writer=InThread("assay-checkpoint", in_no_hurry=True),
-        sender=InThread("assay-publish") if exactly_once else AtOnce(),  # docs/decisions/0005-delivery.md says why
     )
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)
@@ -84,7 +82,6 @@ def kafka_worker(
         if server is not None:
             server.stop()
         watchdog.stop()
-        publishing_watchdog.stop()
 
 
 def _catch_up(

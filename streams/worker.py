@@ -4,10 +4,9 @@ One turn of the loop, in this order, which is what makes a crash harmless:
 
 1. poll one record, then drain what is there (an idle stream has the latency of one event, a full one large batches);
 2. fold each partition's records in memory;
-3. publish everything and the consumed offsets as one transaction, in a thread; where more is waiting than one batch
-   takes, the next one is polled and folded meanwhile, and has to wait for the end of this one (`streams/sending.py`);
-4. now and then, checkpoint: accounts, detector and offset of each partition as they are when all is committed, in
-   one write. A thread carries that out while the loop goes on (`streams/beside.py`).
+3. publish everything and the consumed offsets as one transaction;
+4. now and then, checkpoint: accounts, detector and offset of each partition as they are after step 3, in one write.
+   A thread carries that out while the loop goes on (`streams/beside.py`).
 
 After a crash a partition opens at its stored offset S, the group says what was committed, C >= S. Records from S to C
 are folded again with publishing off, by the same loop; then it goes on. Many records are folded by somebody else, who
@@ -40,7 +39,6 @@ from streams.model_in_force import ModelInForce
 from streams.outbound import messages_of, targets_of
 from streams.partition import OpenModel, Partition
 from streams.publisher import AbortedError, Message, Publisher
-from streams.sending import Sending
 from streams.signature import trust
 from streams.starting_point import starting_point
 
@@ -97,7 +95,6 @@ class Worker:
         clock: seconds, rising.
         catch_up: folds large gaps; None: nobody but this worker folds.
         writer: carries out checkpoints.
-        sender: carries out the publishing of batches.
     """
 
     def __init__(
@@ -111,12 +108,12 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
         catch_up: CatchUp | None = None,
         writer: Helper | None = None,
-        sender: Helper | None = None,
     ) -> None:
         self._config = config
         self._first_model = first_model
         self._open_model = open_model
         self._log = log
+        self._publisher = publisher
         self._states = states
         self._writer = writer or AtOnce()
         self._clock = clock
@@ -128,10 +125,9 @@ class Worker:
         self._catching_up = CatchingUp(catch_up, config.whole("engine.catch_up_records"), clock)
         self._careful_until: dict[int, int] = {}
         self._checkpoints_s: dict[int, float] = {}
+        self._aborted_in_a_row = 0
         self._stopping = False
         self.metrics = WorkerMetrics()
-        self._sending = Sending(publisher, sender or AtOnce(), self.metrics)
-        self._is_behind = False
         self._progress_s = self._checkpoint_s = self._lag_s = clock()
 
     def stop(self) -> None:
@@ -163,20 +159,25 @@ class Worker:
 
     def turn(self) -> None:
         """One turn of the loop."""
-        try:
-            self._advance()
-        except AbortedError as error:
-            self.metrics.transactions_aborted.inc()
-            if self._sending.aborted_in_a_row >= _MOST_ABORTED:
-                raise AssayError(
-                    f"{_MOST_ABORTED} transactions in a row were aborted, the last one because of: {error}; "
-                    "nothing is lost. Put that right, then start the worker again"
-                ) from None
-            self._recover()
-        except UnprocessableError as error:
-            _log.error("%s; reading it again to find the record that is to blame", error)
-            self._careful_until[error.partition] = error.end
-            self._recover()
+        received = self._log.poll(self._config.whole("engine.batch_events"), _IDLE_POLL_S)
+        self._progress_s = self._clock()
+        if received:
+            try:
+                self._handle(received)
+                self._aborted_in_a_row = 0
+            except AbortedError as error:
+                self.metrics.transactions_aborted.inc()
+                self._aborted_in_a_row += 1
+                if self._aborted_in_a_row >= _MOST_ABORTED:
+                    raise AssayError(
+                        f"{_MOST_ABORTED} transactions in a row were aborted, the last one because of: {error}; "
+                        "nothing is lost. Put that right, then start the worker again"
+                    ) from None
+                self._recover()
+            except UnprocessableError as error:
+                _log.error("%s; reading it again to find the record that is to blame", error)
+                self._careful_until[error.partition] = error.end
+                self._recover()
         self._go_on_with_caught_up()
         self._end_checkpoints()
         now_s = self._clock()
@@ -185,19 +186,8 @@ class Worker:
             self._measure()
             self._lag_s = now_s
 
-    def _advance(self) -> None:
-        """Poll, fold, and begin to publish; with more waiting than one batch takes, while the last one is published."""
-        most = self._config.whole("engine.batch_events")
-        if not self._is_behind:
-            self._sending.end()
-        received = self._log.poll(most, _IDLE_POLL_S)
-        self._progress_s = self._clock()
-        self._is_behind = sum(map(len, received.values())) >= most
-        if received:
-            self._handle(received)
-
     def _handle(self, received: Mapping[int, list[LogRecord]]) -> None:
-        """Fold what was received, and begin to publish it once what was folded before is published."""
+        """Fold and publish what was received."""
         started_s = time.perf_counter()
         messages: list[Message] = []
         offsets: dict[int, int] = {}
@@ -215,10 +205,13 @@ class Worker:
                 messages.extend(messages_of(output, fresh, number, self._targets, self._redaction_key))
                 offsets[number] = partition.next_offset
                 outputs.append(output)
-        self.metrics.batch_seconds.observe(time.perf_counter() - started_s)
-        self._sending.end()
+        folded_s = time.perf_counter()
+        self.metrics.batch_seconds.observe(folded_s - started_s)
         if offsets:
-            self._sending.begin(messages, offsets, outputs)
+            self._publisher.publish(messages, offsets)
+            self.metrics.commit_seconds.observe(time.perf_counter() - folded_s)
+        for output in outputs:
+            self.metrics.count(output)
 
     def take_over(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `Member`: open each state, and read on from where it ends."""
@@ -229,12 +222,8 @@ class Worker:
     def hand_over(self, partitions: Sequence[int]) -> None:
         """See `Member`: whoever comes next finds a state that is as new as what was committed.
 
-        One that is being caught up is older, and stays what it is. So does every one if the batch under way cannot be
-        published: what is in memory was not committed.
+        One that is being caught up is older, and stays what it is.
         """
-        if not self._sending.settle():
-            self.lose(partitions)
-            return
         self._catching_up.stop(partitions)
         for number in partitions:
             owned = self._owned.pop(number, None)
@@ -244,8 +233,7 @@ class Worker:
         self._share_memory()
 
     def lose(self, partitions: Sequence[int]) -> None:
-        """See `Member`: drop everything, store nothing. The batch under way ends before somebody else begins."""
-        self._sending.settle()
+        """See `Member`: drop everything, store nothing."""
         self._catching_up.stop(partitions)
         for number in partitions:
             owned = self._owned.pop(number, None)
@@ -312,10 +300,7 @@ class Worker:
         self._share_memory()
 
     def checkpoint(self) -> None:
-        """Store every partition as it is; if everything folded so far can be committed, which it waits for."""
-        if not self._sending.settle():
-            _log.warning("the last batch is not published: no checkpoint, whoever comes next folds it again")
-            return
+        """Store every partition as it is; everything folded so far is committed."""
         for number, owned in self._owned.items():
             owned.partition.checkpoint()
             self._checkpointed(number, owned)
@@ -332,10 +317,9 @@ class Worker:
         is_time = now_s - self._checkpoint_s >= every_s
         if full or (free and is_time):
             number = min(full or free, key=lambda number: self._checkpoints_s.get(number, 0.0))
-            if self._sending.settle():
-                free[number].begin_checkpoint()
-                self._checkpoints_s[number] = self._checkpoint_s = now_s
-                self._end_checkpoints()
+            free[number].begin_checkpoint()
+            self._checkpoints_s[number] = self._checkpoint_s = now_s
+            self._end_checkpoints()
 
     def _end_checkpoints(self) -> None:
         """See to those that have been written meanwhile; wait only where memory asks for it."""
@@ -389,7 +373,7 @@ class Worker:
         """Let go of everything; what was not checkpointed is folded again by whoever comes next."""
         self._catching_up.stop(self._catching_up.partitions)
         try:
-            self._sending.close()
+            self._publisher.close()
         finally:
             self.lose(list(self._owned))
             self._writer.close()

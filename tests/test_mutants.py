@@ -179,15 +179,7 @@ def dead_letters_of_a_batch_are_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_is_lost_is_stored(patch: pytest.MonkeyPatch) -> None:
-    lose = Worker.lose
-
-    def store_and_lose(worker: Worker, partitions: Sequence[int]) -> None:
-        if worker._sending.settle():
-            for number in set(partitions) & set(worker._owned):
-                worker._owned[number].partition.checkpoint()
-        lose(worker, partitions)
-
-    patch.setattr(Worker, "lose", store_and_lose)
+    patch.setattr(Worker, "lose", Worker.hand_over)
 
 
 def offsets_are_committed_when_they_are_read(patch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,6 @@ class World:
         self._group = self._broker.group("engine", TARGETS.source, SESSION_S)
         self._group.on_commit = self._on_commit
         self._writing = random.Random(f"writes of {seed}")
-        self._sending = random.Random(f"batches of {seed}")
         beside = random.Random(f"gaps of {seed}")
         self.catch_up_plan = draw_catch_up(beside)
         self._catch_up = CatchUpWorld(
@@ -229,7 +228,6 @@ class World:
         config, model, states = self._configs[process.slot], fragile_model(1), DiskStates(process)
         catch_up = self._catch_up.of(process)
         process.writer = WorldHelper(self._writing, self._note_writing)
-        process.sender = WorldHelper(self._sending, self._note_sending)
         worker = Worker(
             config,
             model,
@@ -240,7 +238,6 @@ class World:
             lambda: self._broker.now_s,
             catch_up,
             process.writer,
-            process.sender,
         )
         process.worker = worker
         worker.join()
@@ -355,9 +352,6 @@ class World:
 
     def _note_writing(self, what: str) -> None:
         self.occurred["checkpoint", what] += 1
-
-    def _note_sending(self, what: str) -> None:
-        self.occurred["batch", what] += 1
 
     # What must hold
 

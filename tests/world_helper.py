@@ -1,6 +1,6 @@
-"""How checkpoints are written and batches published in the simulated world: at once, or later, as in a thread.
+"""How checkpoints are written in the simulated world: at once, or later, as in a thread.
 
-Between beginning and end the worker polls and folds, is stopped, loses the partition, or is gone: then it never
+Between beginning and end the worker folds and publishes, is stopped, loses the partition, or is gone: then it never
 happens.
 """
 

@@ -95,7 +95,6 @@ class Process:
         self.worker: Worker | None = None
         self.log: MemoryEventsLog | None = None
         self.writer: WorldHelper | None = None
-        self.sender: WorldHelper | None = None
         self._request = request
 
     def network(self, point: str, request: Callable[[], Answer], /) -> Answer:
@@ -104,9 +103,8 @@ class Process:
 
     def die(self) -> None:
         """Let go of what only a living process can hold."""
-        for helper in (self.writer, self.sender):
-            if self.alive and helper is not None:
-                helper.die()
+        if self.alive and self.writer is not None:
+            self.writer.die()
         self.alive = False
         for partition in [number for number, holder in self.disk.holders.items() if holder is self]:
             del self.disk.holders[partition]
