@@ -26,6 +26,7 @@ from streams.commands import (
     topics,
     train,
     verify,
+    warm,
 )
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("score")(score.score)
 app.command("run")(run.run)
+app.command("warm")(warm.warm)
 app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
 app.add_typer(broker.app, name="broker")

@@ -70,3 +70,28 @@ class WorkerMetrics:
             self.dead_letters.labels(item.error.code).inc()
         self.duplicates.inc(output.duplicates)
         self.not_plain.inc(output.not_plain)
+
+
+class WarmMetrics:
+    """What a worker of the warm path counts and measures."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.labels = Counter(
+            "assay_warm_labels", "Labels put into the events log", ["label", "source"], registry=self.registry
+        )
+        self.repeated_labels = Counter(
+            "assay_warm_repeated_labels", "Labels that were in the events log already", registry=self.registry
+        )
+        self.dead_letters = Counter(
+            "assay_warm_dead_letters", "Refused records by code", ["code"], registry=self.registry
+        )
+        self.commit_age_seconds = Gauge(
+            "assay_warm_commit_age_seconds",
+            "For how long commits have stood still although there is something to commit",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
+        self.lag_records = Gauge(
+            "assay_warm_lag_records", "Records not yet committed", ["topic", "partition"], registry=self.registry
+        )

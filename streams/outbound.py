@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import NamedTuple
 
+from features.errors import InvalidRecord
 from features.records import DEAD_LETTER_HEADERS, dead_letter_headers, redacted
 from streams.log import Headers, LogRecord, Output, rows_of
 from streams.publisher import Message
@@ -31,30 +32,51 @@ def targets_of(prefix: str) -> Targets:
     return Targets(f"{prefix}verdicts", f"{prefix}outcomes", f"{prefix}events.dlq", f"{prefix}events")
 
 
-def _traces(headers: Headers) -> list[tuple[str, bytes | None]] | None:
+def traces_of(headers: Headers) -> list[tuple[str, bytes | None]] | None:
+    """The trace context among the headers of a record; None for a record without headers.
+
+    >>> traces_of([("a", b"1"), ("traceparent", b"00-1-2-01")])
+    [('traceparent', b'00-1-2-01')]
+    """
     return [header for header in headers if header[0] == TRACE_HEADER] if headers else None
 
 
 def messages_of(
     output: Output, records: Sequence[LogRecord], partition: int, targets: Targets, redaction_key: bytes | None
 ) -> list[Message]:
-    """Messages of one folded batch; everything goes to the partition that its record came from.
-
-    A dead letter is the record as it came, with address and reason in its headers; one that holds a card number is
-    redacted. A record that was sent back and is refused again carries its newest address and reason only.
-    """
+    """Messages of one folded batch; everything goes to the partition that its record came from."""
     messages: list[Message] = []
     for topic, published in ((targets.verdicts, output.verdicts), (targets.outcomes, output.outcomes)):
         if published:
             places, keys, values = zip(*published, strict=True)
-            traces = [_traces(records[place].headers) for place in places]
+            traces = [traces_of(records[place].headers) for place in places]
             messages += rows_of(Message, repeat(topic), repeat(partition), keys, values, traces)
-    for place, error in output.set_aside:
-        record = records[place]
-        kept = record.value
-        if error.has_card_number and kept is not None:
-            kept = redacted(kept, redaction_key)
-        ours = dead_letter_headers(error, targets.source, partition, record.offset)
-        headers = [*(header for header in record.headers if header[0] not in _DEAD_LETTER_NAMES), *ours]
-        messages.append(Message(targets.dead_letters, partition, record.key, kept, headers))
+    messages += [
+        dead_letter(records[place], error, targets.dead_letters, targets.source, partition, redaction_key)
+        for place, error in output.set_aside
+    ]
     return messages
+
+
+def dead_letter(
+    record: LogRecord, error: InvalidRecord, topic: str, source: str, partition: int, redaction_key: bytes | None
+) -> Message:
+    """A record that was refused, for `topic`: as it came, with address and reason in its headers.
+
+    One that holds a card number is redacted. A record that was sent back and is refused again carries its newest
+    address and reason only.
+
+    Args:
+        record: of `source`, which is refused for `error`.
+        error: why.
+        topic: takes dead letters.
+        source: where the record was.
+        partition: of both topics.
+        redaction_key: secret of the keyed hash of a redacted record.
+    """
+    kept = record.value
+    if error.has_card_number and kept is not None:
+        kept = redacted(kept, redaction_key)
+    ours = dead_letter_headers(error, source, partition, record.offset)
+    headers = [*(header for header in record.headers if header[0] not in _DEAD_LETTER_NAMES), *ours]
+    return Message(topic, partition, record.key, kept, headers)

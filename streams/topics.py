@@ -18,6 +18,9 @@ PARTITIONS_STAY = (
     "to change it, create topics under another --prefix and replay the log into them"
 )
 
+LABEL_IDS = "label-ids"
+"""Name of the table of labels that were put into the events log."""
+
 Role = Literal["producer", "engine", "warm", "operator", "reader"]
 """Who works with topics: upstream feeds, workers, the warm path, people and their tools, downstream systems."""
 
@@ -81,6 +84,8 @@ TOPICS = (
           at_least=_kept(30, **{"max.message.bytes": LARGEST_SET_ASIDE})),
     Topic("labels.dlq", "source key", ("engine", "warm", "operator"), ("operator",), exact=DELETE,
           at_least=_kept(30, **{"max.message.bytes": LARGEST_SET_ASIDE})),
+    Topic(f"warm.{LABEL_IDS}", "label id", ("warm",), ("warm",), exact={"cleanup.policy": "compact,delete"},
+          at_least=_kept(200)),  # a chargeback may come four months after the payment
 )  # fmt: skip
 
 

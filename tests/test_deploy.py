@@ -13,7 +13,7 @@ import yaml
 
 from streams.broker import KAFKA_VERSION
 from streams.config import SETTINGS
-from streams.metrics import WorkerMetrics
+from streams.metrics import WarmMetrics, WorkerMetrics
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -25,7 +25,12 @@ RULES = [
     for rule in group["rules"]
 ]
 EXPOSED = {"counter": ["_total"], "gauge": [""], "info": ["_info"], "histogram": ["_bucket", "_sum", "_count"]}
-METRICS = {metric.name + suffix for metric in WorkerMetrics().registry.collect() for suffix in EXPOSED[metric.type]}
+METRICS = {
+    metric.name + suffix
+    for every in (WorkerMetrics(), WarmMetrics())
+    for metric in every.registry.collect()
+    for suffix in EXPOSED[metric.type]
+}
 
 every_service = pytest.mark.parametrize("name", SERVICES)
 
@@ -89,7 +94,7 @@ def test_what_is_on_by_default_runs_commands_that_exist() -> None:
 
     commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     ours = [service for service in SERVICES.values() if "build" in service and "profiles" not in service]
-    assert len(ours) == 2
+    assert len(ours) == 3
     assert {service["command"][0] for service in ours} <= commands
 
 
@@ -157,8 +162,9 @@ def test_prometheus_asks_services_that_exist_and_reads_rules_that_are_mounted() 
     targets = [
         target for job in config["scrape_configs"] for each in job["static_configs"] for target in each["targets"]
     ]
-    assert [target.split(":")[0] for target in targets] == ["worker"]
+    assert [target.split(":")[0] for target in targets] == ["worker", "warm"]
     assert SERVICES["worker"]["environment"]["ASSAY_HTTP_PORT"] == targets[0].split(":")[1]
+    assert SERVICES["warm"]["environment"]["ASSAY_WARM_HTTP_PORT"] == targets[1].split(":")[1]
     assert set(config["rule_files"]) <= {target for _, target in mounts(SERVICES["prometheus"])}
     jobs = {job["job_name"] for job in config["scrape_configs"]}
     named = {name for rule in RULES for name in re.findall(r'job="([^"]+)"', rule["expr"])}

@@ -38,6 +38,7 @@ from streams.topic_reader import TopicReader
 from streams.topics import TOPICS, Role
 from tests.streams.command_line import assay, fails_with
 from tests.streams.logs import START_MS, payment
+from tests.streams.warm.workers import label, warm_worker
 from tests.streams.workers import ASSAY, environment, stop, worker
 
 REFUSED_S = 60
@@ -239,6 +240,24 @@ def refused(secured: kafka.RunningBroker, tmp_path_factory: pytest.TempPathFacto
 
 
 @needs_broker
+def test_the_rights_of_the_warm_path_are_enough_for_labels(site: Site, tmp_path: Path) -> None:
+    sent = [label(number, "a1", 0) for number in range(10)]
+    producer = Producer({**site.broker.settings_of("producer"), "log_level": 0})
+    for key, value, partition in sent:
+        producer.produce(f"{site.prefix}labels", value, key, partition)
+    producer.flush()
+    settings = site.environment(
+        tmp_path, "warm", ASSAY_WARM_GROUP=f"assay-warm-{site.prefix}", ASSAY_WARM_DIRECTORY=str(tmp_path / "warm"),
+        ASSAY_WARM_HTTP_PORT="-1",
+    )  # fmt: skip
+    with warm_worker(settings, tmp_path / "log") as process, TopicReader(site.broker.settings_of("operator")) as reader:
+        wait_for(lambda: process.poll() is not None or reader.bounds(f"{site.prefix}events", 0).high >= len(sent))
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert stop(process) == 0, (tmp_path / "log").read_text()
+    assert "label-ids" in " ".join(path.name for path in (tmp_path / "warm").rglob("*"))
+
+
+@needs_broker
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_worker_that_is_refused_says_so_in_one_line(refused: dict[str, Refused], name: str) -> None:
     code, output = refused[name]
@@ -321,7 +340,7 @@ def test_the_rights_in_the_docs_are_those_of_the_table() -> None:
     document = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
     for role in access.ROLES:
         (row,) = re.findall(rf"^\| `{role}` \|(.*)$", document, re.MULTILINE)
-        reads, writes = (set(re.findall(r"`([a-z.]+)`", cell)) for cell in row.split("|")[:2])
+        reads, writes = (set(re.findall(r"`([a-z.-]+)`", cell)) for cell in row.split("|")[:2])
         if "everything but" in row:
             reads = {topic.name for topic in TOPICS} - reads
         assert reads == {topic.name for topic in TOPICS if role in topic.readers}
@@ -399,6 +418,7 @@ def test_the_operator_redrives_and_others_are_refused(
     "words",
     [
         ["run"],
+        ["warm"],
         ["dlq", "list"],
         ["dlq", "show", "0:0"],
         ["dlq", "redrive", "--yes"],

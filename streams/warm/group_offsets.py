@@ -1,0 +1,48 @@
+"""What the broker knows of the warm path's group: committed offsets, and where the partitions end."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from features.errors import AssayError
+from streams.warm.commit_age import Place
+
+_ANSWER_S = 10.0
+
+
+class GroupOffsets:
+    """Asks with an administrator's client; see `streams.warm.watch.Offsets`.
+
+    Args:
+        client: asks.
+        group: of the warm path.
+    """
+
+    def __init__(self, client: AdminClient, group: str) -> None:
+        self._client = client
+        self._group = group
+
+    def committed(self, places: frozenset[Place]) -> Mapping[Place, int]:
+        """See `Offsets`."""
+        asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(*place) for place in sorted(places)])
+        answer = self._client.list_consumer_group_offsets([asked], request_timeout=_ANSWER_S)[self._group]
+        found = _result(answer, f"asking what {self._group} has committed")
+        return {Place(one.topic, one.partition): max(-1, one.offset) for one in found.topic_partitions}
+
+    def ends(self, places: frozenset[Place]) -> Mapping[Place, int]:
+        """See `Offsets`."""
+        asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+        answers = self._client.list_offsets(asked, request_timeout=_ANSWER_S)
+        return {
+            Place(place.topic, place.partition): int(_result(answer, f"asking where {place.topic} ends").offset)
+            for place, answer in answers.items()
+        }
+
+
+def _result(answer: Any, doing: str) -> Any:
+    try:
+        return answer.result()
+    except KafkaException as error:
+        raise AssayError(f"{doing}: {error.args[0].str()}") from None

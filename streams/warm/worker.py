@@ -1,0 +1,140 @@
+"""A worker of the warm path: checks what it needs, puts Faust and its watch together, and runs until told to stop."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import NoReturn
+
+import faust
+from confluent_kafka.admin import AdminClient
+
+from features.errors import AssayError
+from streams.admin import connect
+from streams.config import Config
+from streams.http_server import HttpServer
+from streams.kafka_clients import connection
+from streams.metrics import WarmMetrics
+from streams.topics import LABEL_IDS
+from streams.warm.commit_age import CommitAges, Place
+from streams.warm.faust_app import make_app
+from streams.warm.group_offsets import GroupOffsets
+from streams.warm.label_step import LabelTopics, label_step, label_topics
+from streams.warm.labels_agent import add_labels_agent
+from streams.warm.watch import Watch
+
+_log = logging.getLogger("assay.warm")
+_ANSWER_S = 10.0
+_BEAT_EVERY_S = 1.0
+
+
+class WarmWorker:
+    """One worker, ready to run.
+
+    Args:
+        config: settings in force.
+
+    Raises:
+        AssayError: the broker is not there or refuses us, topics are missing, or labels would be refused by the engine.
+    """
+
+    def __init__(self, config: Config) -> None:
+        prefix = config.text("topics.prefix")
+        topics = label_topics(prefix)
+        ids_topic = f"{prefix}warm.{LABEL_IDS}"
+        client, _ = connect(connection(config))
+        partitions = _check_topics(client, topics, ids_topic)
+        internal_key = config.secret("security.internal_key").encode() or None
+        if internal_key is None and not config.flag("security.trust_internal"):
+            raise AssayError(
+                "labels need a signature before the engine takes them: set security.internal_key (or its file) to the "
+                "key of the engine, or security.trust_internal where only this process can write labels into the log"
+            )
+        self.metrics = WarmMetrics()
+        ages = CommitAges()
+        offsets = GroupOffsets(client, config.text("warm.group"))
+        self.watch = Watch(ages, offsets, self.metrics, config.number("warm.stalled_seconds"), leave)
+        self.app = make_app(config, partitions)
+        step = partial(
+            label_step,
+            internal_key=internal_key,
+            redaction_key=config.secret("security.redaction_key").encode() or None,
+        )
+        add_labels_agent(self.app, topics, ids_topic, step, ages, self.metrics, _leave_for)
+        add_beat(self.app, self.watch, frozenset({topics.labels}))
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT: then what was begun is ended and committed."""
+        for name in ("faust", "mode", "aiokafka"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        worker = faust.Worker(self.app, quiet=True, override_logging=False, redirect_stdouts=False)
+        worker.spinner = None  # it would draw on a terminal's standard output
+        self.watch.start()
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as end:  # how Faust ends, whether it went well or not
+            if not end.code:
+                _log.info("stopped: everything that was done is committed")
+            raise
+        finally:
+            self.watch.stop()
+
+
+def add_beat(app: faust.App, watch: Watch, sources: frozenset[str]) -> None:
+    """Let the event loop tell the watch that it turns, and which partitions of `sources` it has."""
+
+    @app.timer(_BEAT_EVERY_S)  # type: ignore[untyped-decorator]
+    async def beat() -> None:
+        assigned = app.consumer.assignment()
+        watch.beat(frozenset(Place(tp.topic, tp.partition) for tp in assigned if tp.topic in sources))
+
+
+@contextmanager
+def serving(config: Config, worker: WarmWorker) -> Iterator[HttpServer | None]:
+    """Serve metrics and health while the block runs, if a port is asked for."""
+    if config.whole("warm.http_port") < 0:
+        yield None
+        return
+    address, port = config.text("http.address"), config.whole("warm.http_port")
+    server = HttpServer(address, port, worker.metrics.registry, worker.watch.wrong, worker.watch.unready)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def leave(why: str) -> NoReturn:
+    """End the process at once: what is not committed is worked on again after the next start."""
+    _log.critical("%s; the worker leaves, nothing is lost. Start it again, as your supervisor does", why)
+    with suppress(Exception):
+        logging.shutdown()
+        sys.stderr.flush()
+    os._exit(1)
+
+
+def _leave_for(error: BaseException) -> NoReturn:
+    """An error of ours, or trouble outside that did not pass."""
+    _log.error("a record could not be worked on", exc_info=error)
+    leave(f"{type(error).__name__}: {error}")
+
+
+def _check_topics(client: AdminClient, topics: LabelTopics, ids_topic: str) -> int:
+    """See that topics are there, with one number of partitions; that number."""
+    found = client.list_topics(timeout=_ANSWER_S).topics
+    names = (*topics, ids_topic)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise AssayError(
+            f"topics are missing, or this user has no right to them: {', '.join(missing)}; create them with "
+            "`assay topics apply`, or grant the rights listed in docs/security.md"
+        )
+    partitions = {name: len(found[name].partitions) for name in names}
+    if len(set(partitions.values())) > 1:
+        text = ", ".join(f"{name} has {count}" for name, count in partitions.items())
+        raise AssayError(
+            f"expected as many partitions of each topic, because a label goes to the partition of its account; {text}: "
+            "make them anew with `assay topics apply` under another --prefix"
+        )
+    return partitions[topics.labels]

@@ -1,0 +1,65 @@
+"""Warm workers as processes, and records for them."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+from confluent_kafka import Message
+
+from tests.streams.logs import START_MS
+from tests.streams.workers import ASSAY, environment
+
+KEY = "the key of the engine"
+
+
+def warm_environment(bootstrap: str, prefix: str, directory: Path, **more: str) -> dict[str, str]:
+    """Settings of a warm worker as environment variables; one that dies is missed after two seconds."""
+    return environment(
+        bootstrap,
+        prefix,
+        directory / "state",
+        ASSAY_WARM_GROUP=f"{prefix}warm",
+        ASSAY_WARM_DIRECTORY=str(directory / "warm"),
+        ASSAY_WARM_HTTP_PORT="-1",
+        ASSAY_SECURITY_INTERNAL_KEY=KEY,
+        ASSAY_SECURITY_TRUST_INTERNAL="false",
+        ASSAY_KAFKA_SESSION_TIMEOUT_MS="2000",
+        **more,
+    )
+
+
+@contextmanager
+def warm_worker(settings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A running `assay warm`; killed at the end if it still runs."""
+    with log.open("ab") as file:
+        process = subprocess.Popen([ASSAY, "warm"], env=settings, stdout=file, stderr=file)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def label(number: int, account: str, partition: int, judged: str = "fraud") -> tuple[bytes, bytes, int]:
+    """Key, value and partition of a label record."""
+    value = {
+        "judged_event_id": f"p{number}",
+        "account_id": account,
+        "label": judged,
+        "known_at_ms": START_MS + number,
+        "source": "analyst",
+    }
+    return account.encode(), orjson.dumps(value), partition
+
+
+def labels_of(messages: Sequence[Message]) -> dict[int, list[str]]:
+    """By partition the events that label records among `messages` judge, in their order."""
+    found: dict[int, list[str]] = {}
+    for message in messages:
+        value = orjson.loads(message.value() or b"{}")
+        if value.get("type") == "label":
+            found.setdefault(message.partition(), []).append(value["judged_event_id"])
+    return found
