@@ -65,10 +65,11 @@ def fold_carefully(
         if memory is not None:
             engine.bring_back(memory, keys)
         if len(records) == 1:
-            if publishing:
-                fold_carefully(engine, records, decode, fold, publishing=False)  # the state may well take it
+            output = _set_aside(engine.partition, records[0], error)
+            if publishing:  # the state may well take it, and what that closes is published
+                output.links = fold_carefully(engine, records, decode, fold, publishing=False).links
             engine.next_offset = records[0].offset + 1
-            return _set_aside(engine.partition, records[0], error)
+            return output
     half = len(records) // 2
     output = fold_carefully(engine, records[:half], decode, fold, publishing)
     output.extend(fold_carefully(engine, records[half:], decode, fold, publishing), half)

@@ -20,6 +20,8 @@ from features.decode import marked
 from features.errors import InvalidRecord
 from features.events import Label, Marker
 from features.kernel import APPLIED, APPROXIMATE, CONFLICT, DUPLICATE, NOT_IN_HISTORY
+from features.link_collector import LinkCollector
+from features.links import Flushes, flushes_json, joined
 from features.records import Coordinates, Judged, Outcome
 from features.verdict_bytes import Numbers, stretches, template, verdict_bytes
 from models.decision import OUTCOMES, decide
@@ -83,6 +85,7 @@ class Memory(NamedTuple):
     accounts: dict[str, tuple[bytes, int]]
     detector: Detector
     detector_state: bytes
+    links_state: bytes
     model: ModelInForce
     degraded: bool
     next_offset: int
@@ -96,6 +99,7 @@ class Engine:
         model: the model in force.
         accounts: hot accounts; the shell loads and stores them.
         detector: online detector of the partition.
+        links: what the partition has to tell about entities.
         next_offset: offset from which the log goes on.
         degraded: the log asked for a model that could not be opened: the one before it goes on judging, and every
             verdict says so.
@@ -106,6 +110,7 @@ class Engine:
         self.model = model
         self.accounts = Accounts(model.feature_set)
         self.detector: Detector = build(model.detector)
+        self.links = LinkCollector(model.feature_set)
         self.next_offset = 0
         self.degraded = False
         self.keep_features = keep_features
@@ -126,11 +131,14 @@ class Engine:
         output.not_plain = len(batch.others)
         output.set_aside += [SetAside(row, error) for row, error in batch.refused()]
         start = 0
+        closed: list[Flushes | None] = []
         for row, marker in batch.markers():
-            self._fold_segment(batch, start, row, output)
+            closed.append(self._fold_segment(batch, start, row, output))
+            closed.append(self.links.tick(marker.time_ms, batch.records[row].offset))
             self._put_in_force(marker, row, models, output)
             start = row + 1
-        self._fold_segment(batch, start, len(batch.records), output)
+        closed.append(self._fold_segment(batch, start, len(batch.records), output))
+        output.links = self._links([flushes for flushes in closed if flushes is not None])
         output.set_aside = [
             SetAside(place, marked(batch.records[place].value or b"", error))
             for place, error in sorted(output.set_aside, key=lambda item: item.place)
@@ -142,13 +150,15 @@ class Engine:
         """What folding a batch of these accounts may change, for `bring_back`."""
         state = self.detector.state()
         accounts = self.accounts.remember(account_ids)
-        return Memory(accounts, self.detector, state, self.model, self.degraded, self.next_offset)
+        links = self.links.state()
+        return Memory(accounts, self.detector, state, links, self.model, self.degraded, self.next_offset)
 
     def bring_back(self, memory: Memory, account_ids: Sequence[str]) -> None:
         """Undo everything since `remember` was called for these accounts."""
         self.accounts.bring_back(account_ids, memory.accounts)
         self.detector = memory.detector
         self.detector.restore(memory.detector_state)
+        self.links.restore(memory.links_state)
         self.model, self.degraded, self.next_offset = memory.model, memory.degraded, memory.next_offset
 
     def _put_in_force(
@@ -169,18 +179,19 @@ class Engine:
         self.model = model
         self.degraded = False
 
-    def _fold_segment(self, batch: Decoded, start: int, end: int, output: Output) -> None:
-        """Fold the rows from `start` until `end`, among which there is no marker."""
+    def _fold_segment(self, batch: Decoded, start: int, end: int, output: Output) -> Flushes | None:
+        """Fold the rows from `start` until `end`, among which there is no marker; the flushes that they close."""
         rows = np.flatnonzero(batch.has_row[start:end]) + start
         unknown = rows[without_rate(batch.currency[rows], self.model.rates)]
         if len(unknown):
             output.set_aside += [SetAside(row, _rate_missing(batch, row)) for row in unknown.tolist()]
             rows = rows[~np.isin(rows, unknown)]
         if not len(rows):
-            return
+            return None
         columns = batch.columns.take(rows)  # an index would copy records field by field
         columns["amount_minor"] = to_base_minor(columns["amount_minor"], batch.currency[rows], self.model.rates)
-        applied = self.accounts.apply(batch.keys(rows), columns, batch.judged[rows])
+        keys, judged = batch.keys(rows), batch.judged[rows]
+        applied = self.accounts.apply(keys, columns, judged)
         segment = _Segment(batch, rows, columns, applied)
         scores = self._score(segment)
         self.accounts.record(
@@ -194,6 +205,7 @@ class Engine:
             self._publish_verdicts(segment, scores, output)
             self._publish_outcomes(segment, scores, output)
         self._set_aside(segment, output)
+        return self.links.add(keys.hash, columns, judged, applied)
 
     def _score(self, segment: _Segment) -> _Scores:
         kinds, applied = segment.columns["kind"], segment.applied
@@ -315,6 +327,9 @@ class Engine:
                 at=Coordinates(self.partition, int(segment.columns["offset"][row])),
             )
             output.outcomes.append(Outgoing(place_in_batch, label.account_id.encode(), _encode(outcome)))
+
+    def _links(self, closed: Sequence[Flushes]) -> list[bytes]:
+        return [flushes_json(self.partition, joined(closed))] if closed else []
 
     def _set_aside(self, segment: _Segment, output: Output) -> None:
         applied = segment.applied

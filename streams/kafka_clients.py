@@ -145,15 +145,15 @@ class Source(NamedTuple):
     partitions: frozenset[int]
 
 
-def check_topics(config: Config, source: str, targets: Sequence[str]) -> Source:
-    """See that the broker answers, and that every target has at least as many partitions as `source`.
+def check_topics(config: Config, source: str, targets: Sequence[str], others: Sequence[str] = ()) -> Source:
+    """See that the broker answers, that every target has at least as many partitions as `source`, and others are there.
 
     Raises:
         AssayError: no broker, no topic, or too few partitions.
     """
     admin, _ = connect(connection(config))
     found = admin.list_topics(timeout=10.0).topics  # needs no more than the rights to read and write them
-    missing = [name for name in (source, *targets) if name not in found]
+    missing = [name for name in (source, *targets, *others) if name not in found]
     if missing:
         raise AssayError(
             f"topics are missing, or this user has no right to them: {', '.join(missing)}; create them with "

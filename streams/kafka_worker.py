@@ -41,7 +41,8 @@ def kafka_worker(
         AssayError: the broker is not there, refuses us, or topics are missing.
     """
     targets = targets_of(config.text("topics.prefix"))
-    source = check_topics(config, targets.source, targets[:3])
+    partitioned = (targets.verdicts, targets.outcomes, targets.dead_letters)
+    source = check_topics(config, targets.source, partitioned, [targets.links])
     warm_up(first_model)
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
     watchdog = Watchdog(transaction_s)

@@ -90,6 +90,7 @@ class Output:
     publishing: bool = True
     verdicts: list[Outgoing] = field(default_factory=list)
     outcomes: list[Outgoing] = field(default_factory=list)
+    links: list[bytes] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     judged: list[JudgedFeatures] = field(default_factory=list)
     refused_models: list[str] = field(default_factory=list)
@@ -102,6 +103,7 @@ class Output:
         """Add what the rest of the batch gave, after the first `folded` records gave this."""
         for mine, theirs in ((self.verdicts, later.verdicts), (self.outcomes, later.outcomes)):
             mine += [Outgoing(place + folded, key, value) for place, key, value in theirs]
+        self.links += later.links
         self.set_aside += [SetAside(place + folded, error) for place, error in later.set_aside]
         self.judged += later.judged
         self.refused_models += later.refused_models

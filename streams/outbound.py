@@ -20,6 +20,7 @@ class Targets(NamedTuple):
     verdicts: str
     outcomes: str
     dead_letters: str
+    links: str
     source: str
 
 
@@ -29,7 +30,7 @@ def targets_of(prefix: str) -> Targets:
     >>> targets_of("fraud.").dead_letters
     'fraud.events.dlq'
     """
-    return Targets(f"{prefix}verdicts", f"{prefix}outcomes", f"{prefix}events.dlq", f"{prefix}events")
+    return Targets(f"{prefix}verdicts", f"{prefix}outcomes", f"{prefix}events.dlq", f"{prefix}links", f"{prefix}events")
 
 
 def traces_of(headers: Headers) -> list[tuple[str, bytes | None]] | None:
@@ -44,13 +45,14 @@ def traces_of(headers: Headers) -> list[tuple[str, bytes | None]] | None:
 def messages_of(
     output: Output, records: Sequence[LogRecord], partition: int, targets: Targets, redaction_key: bytes | None
 ) -> list[Message]:
-    """Messages of one folded batch; everything goes to the partition that its record came from."""
+    """Messages of one folded batch: to the partition that their records came from, links to the only one there is."""
     messages: list[Message] = []
     for topic, published in ((targets.verdicts, output.verdicts), (targets.outcomes, output.outcomes)):
         if published:
             places, keys, values = zip(*published, strict=True)
             traces = [traces_of(records[place].headers) for place in places]
             messages += rows_of(Message, repeat(topic), repeat(partition), keys, values, traces)
+    messages += [Message(targets.links, 0, b"%d" % partition, value, None) for value in output.links]
     messages += [
         dead_letter(records[place], error, targets.dead_letters, targets.source, partition, redaction_key)
         for place, error in output.set_aside

@@ -29,7 +29,8 @@ OpenModel = Callable[[str], ModelInForce]
 DEFAULT_HOT_BYTES = 256 << 20
 _FOLD = "fold"
 _DETECTOR = "detector"
-_SCHEMA = 1
+_LINKS = "links"
+_SCHEMA = 2
 ALWAYS = sys.maxsize
 """As `careful_until`: whoever looks back is never in a hurry."""
 _log = logging.getLogger("assay.partition")
@@ -202,7 +203,7 @@ class Partition:
             feature_set=engine.model.feature_set.hash,
             degraded=engine.degraded,
         )
-        own = {_FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state()}
+        own = {_FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state(), _LINKS: engine.links.state()}
         packed = engine.accounts.cut()
         self._writing = self._writer.begin(partial(self._store.write, packed, {**own, **(values or {})}))
 
@@ -255,6 +256,7 @@ class Partition:
         self.checkpoint()  # so that the accounts are read back under the new feature set
         before, self.engine = self.engine, self._engine_with(model)
         self.engine.next_offset = before.next_offset
+        self.engine.links.restore(before.links.state())
         self._open_model = open_model
         goes_on = model.detector == before.model.detector
         if goes_on:
@@ -337,6 +339,7 @@ class Partition:
         self.engine.next_offset = state.next_offset
         self.engine.degraded = state.degraded
         self.engine.detector.restore(self._store.get_value(_DETECTOR) or b"")
+        self.engine.links.restore(self._store.get_value(_LINKS) or b"")
         self.restored = True
 
     def _engine_with(self, model: ModelInForce) -> Engine:

@@ -71,7 +71,7 @@ TOPICS = (
     Topic("labels", "account_id", ("producer", "operator"), ("warm", "operator"), exact=DELETE, at_least=_kept(100)),
     Topic("verdicts", "account_id", ("engine",), ("reader", "operator"), exact=DELETE, at_least=_kept(100)),
     Topic("outcomes", "account_id", ("engine",), ("warm", "operator"), exact=DELETE, at_least=_kept(100)),
-    Topic("links", "entity shard", ("engine",), ("warm",), exact=DELETE, at_least=_kept(7)),
+    Topic("links", "partition", ("engine",), ("warm",), as_events=False, exact=DELETE, at_least=_kept(100)),
     Topic("entities", "entity", ("warm",), ("engine", "warm", "operator"), as_events=False, exact=COMPACT,
           at_least=LAG),
     Topic("telemetry", "partition", ("engine",), ("warm", "operator"), as_events=False, exact=DELETE,

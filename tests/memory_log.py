@@ -66,6 +66,7 @@ class MemoryEventsLog:
         self._member: Member | None = None
         self._identity: Identity | None = None
         self._positions: dict[int, int] = {}
+        self._taking: list[int] = []
         self._paused: set[int] = set()
         self._turn = 0
 
@@ -85,8 +86,8 @@ class MemoryEventsLog:
 
     @property
     def owned(self) -> set[int]:
-        """Partitions that it has, as far as it knows."""
-        return set(self._positions)
+        """Partitions that it has, as far as it knows, with those that it is just taking over."""
+        return {*self._positions, *self._taking}
 
     def pause(self, partition: int) -> None:
         """See `EventsLog`."""
@@ -165,8 +166,9 @@ class MemoryEventsLog:
             self._member.hand_over(revoked)
             self._network("release", partial(self.group.release, member, revoked))
         if self.group.waiting_for(member):
-            taken = self._network("take", partial(self._take, member))
-            self._positions.update(self._member.take_over(taken))
+            self._taking = self._network("take", partial(self._take, member))
+            self._positions.update(self._member.take_over(self._taking))
+            self._taking = []
 
     def _forget(self, partitions: Sequence[int]) -> None:
         for partition in partitions:

@@ -18,7 +18,9 @@ import streams.careful
 import streams.engine
 import streams.worker
 from features.accounts import Accounts
+from features.catalogue import FEATURES
 from features.errors import AssayError, InvalidRecord
+from features.link_collector import LinkCollector
 from features.store import StateStore
 from models.scorer import Scorer
 from streams.catching_up import CatchingUp
@@ -273,7 +275,26 @@ def a_state_is_closed_while_it_is_written(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Partition, "close", lambda partition: partition._store.close())
 
 
+def what_waits_to_be_told_is_not_part_of_the_state(patch: pytest.MonkeyPatch) -> None:
+    empty = LinkCollector(FEATURES).state()
+    patch.setattr(LinkCollector, "state", lambda _: empty)
+
+
+def what_a_record_of_trouble_closes_is_not_told(patch: pytest.MonkeyPatch) -> None:
+    fold = Engine.fold
+
+    def told_only_if_published(engine: Engine, *arguments: Any, publishing: bool = True) -> Output:
+        output = fold(engine, *arguments, publishing=publishing)
+        if not publishing:
+            output.links = []
+        return output
+
+    patch.setattr(Engine, "fold", told_only_if_published)
+
+
 MISTAKES: Sequence[Mistake] = (
+    what_waits_to_be_told_is_not_part_of_the_state,
+    what_a_record_of_trouble_closes_is_not_told,
     offsets_are_committed_before_the_verdicts,
     verdicts_are_published_before_the_offsets,
     the_state_is_written_before_the_commit,

@@ -37,7 +37,15 @@ from tests.world_catch_up import CatchUpPlan, CatchUpWorld, draw_catch_up
 from tests.world_faults import draw_faults
 from tests.world_helper import WorldHelper
 from tests.world_process import BrokenPromiseError, Crashed, Disk, DiskStates, Process
-from tests.world_traffic import Upstream, dead_letter, draw_traffic, expected_of, fragile_model, open_fragile
+from tests.world_traffic import (
+    Upstream,
+    dead_letter,
+    draw_traffic,
+    expected_of,
+    fragile_model,
+    links_of,
+    open_fragile,
+)
 
 Answer = TypeVar("Answer")
 
@@ -48,7 +56,8 @@ _NAPS_S = (1.0, SESSION_S + 4, SESSION_S + 4, TRANSACTION_S + 1)
 _STEPS_S = (0.01, 0.3, 2.0, 5.0)
 _DEEPEST = 2
 _MOST_STEPS = 3_000
-_DRAIN_ROUNDS = 300
+_DRAIN_ROUNDS = 1_500
+"""The slowest catch-up goes on by a record in one of several rounds, one partition after the other."""
 
 
 class Plan(NamedTuple):
@@ -404,7 +413,13 @@ class World:
             dead = [dead_letter(record) for record in self._broker.read(TARGETS.dead_letters, number)]
             self._compare(number, "verdicts", verdicts, expected.verdicts)
             self._compare(number, "outcomes", outcomes, expected.outcomes)
+            self._compare(number, "links", links_of(self._links_from(number)), expected.links)
             self._compare(number, "dead letters", dead, expected.dead)
+
+    def _links_from(self, partition: int) -> list[bytes]:
+        """What a partition told, in the only partition of its topic."""
+        told = self._broker.read(TARGETS.links, 0)
+        return [record.value or b"" for record in told if record.key == b"%d" % partition]
 
     def _compare(self, partition: int, what: str, found: list[Answer], expected: list[Answer]) -> None:
         same = found == expected if self.plan.exactly_once else set(found) == set(expected)

@@ -1,7 +1,7 @@
 """What flows through the simulated world, and what has to come of it: an undisturbed fold of the same log."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.catalogue import FEATURES
 from features.errors import AssayError
+from features.links import NO_FLUSHES, flushes_of, joined
 from features.store import MemoryStore
 from models.attribution import Contributions
 from models.scorer import Scorer
@@ -55,6 +56,7 @@ class Expected(NamedTuple):
 
     verdicts: list[bytes]
     outcomes: list[bytes]
+    links: list[bytes]
     dead: list[Dead]
 
 
@@ -106,8 +108,9 @@ def draw_traffic(source: random.Random, length: int, partitions: int) -> list[Up
     values = mixed_log(length, source.randrange(1 << 30), 8, (small_model(2).id, small_model(1).id, _UNKNOWN_MODEL))
     for number in range(source.choice((0, 0, 1, 2))):
         amount_minor = source.choice((POISON_MINOR, MUTE_MINOR))
-        poison = payment(-1 - number, f"a{source.randrange(8)}", START_MS, amount_minor=amount_minor)
-        values.insert(source.randrange(length), poison)
+        place = source.randrange(length)
+        time_ms = source.choice((START_MS, _newest_ms(values[:place]) + 2_000))
+        values.insert(place, payment(-1 - number, f"a{source.randrange(8)}", time_ms, amount_minor=amount_minor))
     for place in range(len(values) - 1):
         if source.random() < 0.03:
             values[place], values[place + 1] = values[place + 1], values[place]
@@ -118,6 +121,13 @@ def draw_traffic(source: random.Random, length: int, partitions: int) -> list[Up
         records = [Upstream(partition, key, value, time_ms) for partition in where]
         traffic += records * (2 if source.random() < 0.03 else 1)
     return traffic
+
+
+def _newest_ms(values: Iterable[bytes]) -> int:
+    time_ms = START_MS
+    for value in values:
+        _, _, time_ms = _address(value, 0, 1, time_ms)
+    return time_ms
 
 
 def _address(value: bytes, number: int, partitions: int, time_ms: int) -> tuple[bytes | None, list[int], int]:
@@ -151,7 +161,13 @@ def expected_of(partition: int, records: list[LogRecord]) -> Expected:
             verdicts.append(verdict)
     refused = [(sound[place], error.code) for place, error in output.set_aside] + [(one, "poison") for one in poison]
     dead = [Dead(record.offset, code, record.key, record.value) for record, code in refused]
-    return Expected(verdicts, [item.value for item in output.outcomes], sorted(dead))
+    return Expected(verdicts, [item.value for item in output.outcomes], links_of(output.links), sorted(dead))
+
+
+def links_of(values: Iterable[bytes]) -> list[bytes]:
+    """What records of the links topic say, row by row: how many flushes a record holds depends on batches."""
+    flushes = joined([NO_FLUSHES, *(flushes_of(value)[1] for value in values)])
+    return [name.encode() + repr(row).encode() for name in flushes._fields for row in getattr(flushes, name).tolist()]
 
 
 def _has_amount(record: LogRecord, amount_minor: int) -> bool:

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from features.errors import AssayError
+from features.links import flushes_of, joined
 from features.money import Rates
 from features.store import MemoryStore
 from streams.log import Output
@@ -35,10 +36,17 @@ def fold(partition: Partition, log: list[bytes], batch: int) -> list[Output]:
     ]
 
 
-def published(outputs: list[Output]) -> tuple[list[bytes], list[bytes], list[tuple[str, str]]]:
+def flushes_of_all(outputs: list[Output]) -> list[list[object]]:
+    """Every table of what they say of entities; which batch says what may differ."""
+    parts = [flushes_of(value)[1] for output in outputs for value in output.links]
+    return [table.tolist() for table in joined(parts)]
+
+
+def published(outputs: list[Output]) -> tuple[list[bytes], list[bytes], list[list[object]], list[tuple[str, str]]]:
     return (
         [record.value for output in outputs for record in output.verdicts],
         [record.value for output in outputs for record in output.outcomes],
+        flushes_of_all(outputs),
         [(item.error.code, item.error.path) for output in outputs for item in output.set_aside],
     )
 
@@ -71,6 +79,7 @@ def test_the_log_of_these_tests_holds_what_it_should() -> None:
     assert sum(output.duplicates for output in outputs) > 0
     assert any(outcome["judged"] is None for outcome in outcomes)
     assert any(outcome["judged"] is not None for outcome in outcomes)
+    assert all(flushes_of_all(outputs))
     assert any(len(partition.engine.accounts.history(f"a{number}")) >= 256 for number in range(12))
 
 

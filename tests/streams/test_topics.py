@@ -15,7 +15,7 @@ from streams.commands.topics import app
 from streams.topics import DAY_MS, LARGEST_SET_ASIDE, TOPICS, Existing, Step, plan, topic_names
 
 COMPACTED = {"entities", "control"}
-ONE_PARTITION = {"entities", "telemetry", "control", "alerts"}
+ONE_PARTITION = {"links", "entities", "telemetry", "control", "alerts"}
 
 
 def existing(partitions: int = 8) -> dict[str, Existing]:

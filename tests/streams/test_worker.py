@@ -8,8 +8,13 @@ import orjson
 import pytest
 from confluent_kafka import Message
 
+from features.links import Flushes, flushes_of, joined
+from features.store import MemoryStore
 from streams.broker import RunningBroker
+from streams.log import LogRecord
+from streams.partition import Partition
 from streams.score import ScoreRequest, score
+from streams.signature import everybody
 from tests.streams.logs import START_MS, keyed, mixed_log, model_marker, payment
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
@@ -57,6 +62,23 @@ def expected_of(records: list[tuple[bytes | None, bytes, int]], directory: Path)
     return {number: scored_from_files(records, number, directory / str(number)) for number in range(PARTITIONS)}
 
 
+def links_of(records: list[tuple[bytes | None, bytes, int]], partition: int) -> list[list[object]]:
+    """What folding one partition's log in one go says of entities."""
+    values = [value for _, value, number in records if number == partition]
+    log = [LogRecord(offset, value) for offset, value in enumerate(values)]
+    output = Partition(partition, MemoryStore(), small_model(), open_small).fold(log, everybody)
+    return [table.tolist() for table in flushes_of(output.links[0])[1]]
+
+
+def published_links(bootstrap: str, prefix: str) -> dict[int, list[list[object]]]:
+    """The same as it stands in the topic, by partition."""
+    parts: dict[int, list[Flushes]] = defaultdict(list)
+    for message in read_all(bootstrap, [f"{prefix}links"], 1, 1):
+        partition, flushes = flushes_of(message.value() or b"")
+        parts[partition].append(flushes)
+    return {number: [table.tolist() for table in joined(found)] for number, found in parts.items()}
+
+
 def topics_of(prefix: str) -> list[str]:
     return [f"{prefix}verdicts", f"{prefix}outcomes", f"{prefix}events.dlq"]
 
@@ -87,6 +109,7 @@ def test_the_topic_gives_the_bytes_of_the_file(
         found = read_all(broker.bootstrap_servers, topics_of(topic), PARTITIONS, total(expected))
         assert stop(process) == 0, (tmp_path / "log").read_text()
     assert_same(found, expected)
+    assert published_links(broker.bootstrap_servers, topic) == {n: links_of(records, n) for n in range(PARTITIONS)}
     ids = [orjson.loads(message.value() or b"")["event_id"] for message in of_topic(found, "verdicts")]
     assert len(ids) == len(set(ids))
 
@@ -123,6 +146,7 @@ def test_kill_9_and_a_change_of_model_lose_nothing_and_double_nothing(
                 assert stop(process) == 0, (tmp_path / "log").read_text()
     assert kills == len(parts) - 1
     assert_same(found, expected)
+    assert published_links(broker.bootstrap_servers, topic) == {n: links_of(records, n) for n in range(PARTITIONS)}
     assert {orjson.loads(message.value() or b"")["model"] for message in of_topic(found, "verdicts")} == {
         small_model(1).id[:16],
         small_model(2).id[:16],

@@ -73,6 +73,7 @@ def test_what_is_folded_meanwhile_is_not_in_it(writer: InThread) -> None:
     other.checkpoint()
     assert dict(gate.accounts()) == dict(plain.accounts())
     assert gate.get_value("detector") == plain.get_value("detector")
+    assert gate.get_value("links") == plain.get_value("links")
     assert (stored_state(gate, 0), gate.get_value("fold")) == (stored_state(plain, 0), plain.get_value("fold"))
     partition.checkpoint()
     fold(other, 30, 60)
