@@ -73,5 +73,5 @@ class LabelBook:
         return sorted(self._entries.values(), key=lambda entry: (entry.newest.time_ms, entry.newest.event))
 
     def forget(self, before_ms: int) -> None:
-        """Drop events that happened before `before_ms`, so that the book stays as large as its horizon."""
+        """Drop events that happened before `before_ms`; keep two horizons and a few days, see `models.arrivals`."""
         self._entries = {event: entry for event, entry in self._entries.items() if entry.newest.time_ms >= before_ms}

@@ -68,7 +68,7 @@ class ChangeLimits:
         delta: chance of a false cut that ADWIN aims at.
         most_values: minutes that are kept; then the older half is forgotten.
         least_verdicts: verdicts of a minute before it counts.
-        least_change: a change to a level this near to the usual is not told: ADWIN sees hours that differ by 3 per cent.
+        least_change: a change to a level this near to the usual is not told: ADWIN sees what hours differ by anyway.
         least_alerts: alerts that are usual in as many verdicts, before the share of alerts of a minute counts.
     """
 
