@@ -71,6 +71,14 @@ BENCHMARKS = (
         ("seed", "repeats"),
     ),
     Benchmark(
+        "risk",
+        "entity_risk:entity_risk",
+        "rows into fraud rates of entities, and what these rates find with other delays and weights",
+        "4 min",
+        ("directory", "seed", "events"),
+        by_default=False,
+    ),
+    Benchmark(
         "engine",
         "engine:engine",
         "record bytes to verdict bytes on one core, no broker, against the rivals' job",
