@@ -79,6 +79,14 @@ BENCHMARKS = (
         by_default=False,
     ),
     Benchmark(
+        "entity_graph",
+        "entity_graph:entity_graph",
+        "links into the entity graph, what is known of the entities they change, and a rebuild",
+        "1 min",
+        ("seed", "events", "accounts"),
+        by_default=False,
+    ),
+    Benchmark(
         "engine",
         "engine:engine",
         "record bytes to verdict bytes on one core, no broker, against the rivals' job",
