@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report import announce, circumstances
+from features.entities import BENEFICIARY, ENTITY_KINDS
 from features.graph import Graph
-from features.graph_links import BENEFICIARY, ENTITY_KINDS, LABEL, LINK
+from features.graph_links import LABEL, LINK
 from features.windows import DAY_MS
 
 BATCH = 1_000

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from features import graph_patterns, graph_profiles, graph_rebuild
 from features.compiled import compiled
+from features.entities import BENEFICIARY, ENTITY_KINDS
 from features.graph_bytes import pack_graph, unpack_graph
 from features.graph_components import make_anew, unite
 from features.graph_deliveries import Deliveries
 from features.graph_edges import BECAME_HUB, TIES, connect, node_of
 from features.graph_fraud import MOST_PROBES, add_labels
-from features.graph_links import BENEFICIARY, ENTITY, ENTITY_KINDS, LABEL, check_labels, check_links
+from features.graph_links import ENTITY, LABEL, check_labels, check_links
 from features.graph_nodes import find_node
 from features.graph_state import ACCOUNT, NODES, PAYER, Arrays, empty_arrays, reserve
 from features.graph_tiles import add_to_tiles

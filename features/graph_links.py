@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ENTITY_KINDS = ("device", "ip", "merchant", "beneficiary", "bin", "email")
-"""Kinds of entities; a link holds the index."""
-
-BENEFICIARY = ENTITY_KINDS.index("beneficiary")
+from features.entities import ENTITY_KINDS
 
 LATEST_MS = 2**50
 """Times are from 0 to below this, the year 37,648: so that their ten minutes can be counted in 32 bits."""

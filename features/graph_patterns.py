@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
-from features.graph_links import BENEFICIARY
+from features.entities import BENEFICIARY
 from features.graph_nodes import find_node
 from features.graph_profiles import members_since
 from features.graph_state import LONG_MS, PAYER, TILE_MS, Arrays

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arena import lengthen
-from features.graph_links import ENTITY_KINDS
+from features.entities import ENTITY_KINDS
 from features.graph_nodes import enter_nodes
 from features.windows import DAY_MS, HOUR_MS
 

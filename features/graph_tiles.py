@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from features.compiled import compiled
-from features.graph_links import BENEFICIARY, LARGEST_SUM
+from features.entities import BENEFICIARY
+from features.graph_links import LARGEST_SUM
 from features.graph_state import ACCOUNT, LONG, SHORT, TILE_MS, Arrays
 
 _LARGEST_COUNT = 2**31 - 1
