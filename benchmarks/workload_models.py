@@ -23,12 +23,14 @@ from features.store import MemoryStore
 from models.artefact import write_artefact
 from models.booster import library_version
 from models.calibration import fit_platt
+from models.decision import decide
 from models.detector import DetectorSpec, fit_limits
 from models.manifest import Trained
 from models.policy import Policy
+from models.reference import reference_of
 from models.training import detector_inputs
 from streams.commands.models import SHIPPED
-from streams.log import LogRecord
+from streams.log import JudgedFeatures, LogRecord
 from streams.model_in_force import ModelInForce, open_model
 from streams.partition import Partition
 from streams.signature import everybody
@@ -62,9 +64,9 @@ def train(values: Sequence[bytes], frauds: set[str], seed: int, model: Path, pee
     """
     events = [orjson.loads(value) for value in values]
     labels = np.array([event["event_id"] in frauds for event in events], dtype=np.uint8)
-    rows = feature_rows(open_model(SHIPPED), values)
+    judged = _judged(open_model(SHIPPED), values)
     shutil.rmtree(model, ignore_errors=True)
-    _write_artefact(model, rows, labels, [event["time_ms"] for event in events], seed)
+    _write_artefact(model, judged, labels, [event["time_ms"] for event in events], seed)
     text = _trees(_peer_rows(events), labels, None, seed)
     partial = peer_model.with_suffix(".partial")
     partial.write_text(text)
@@ -73,12 +75,20 @@ def train(values: Sequence[bytes], frauds: set[str], seed: int, model: Path, pee
 
 def feature_rows(model: ModelInForce, values: Sequence[bytes]) -> NDArray[np.float32]:
     """float32[n, features]: what the engine computes for judged events, folded from empty state."""
+    return _column(_judged(model, values), "features")
+
+
+def _judged(model: ModelInForce, values: Sequence[bytes]) -> list[JudgedFeatures]:
     partition = Partition(0, MemoryStore(), model, lambda _: model, keep_features=True)
-    parts = []
+    parts: list[JudgedFeatures] = []
     for start in range(0, len(values), _BATCH):
         records = [LogRecord(start + place, value) for place, value in enumerate(values[start : start + _BATCH])]
-        parts += [judged.features for judged in partition.fold(records, everybody).judged]
-    return np.concatenate(parts)
+        parts += partition.fold(records, everybody).judged
+    return parts
+
+
+def _column(judged: Sequence[JudgedFeatures], name: str) -> NDArray[Any]:
+    return np.concatenate([getattr(part, name) for part in judged])
 
 
 def _peer_rows(events: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
@@ -98,11 +108,16 @@ def _trees(rows: NDArray[Any], labels: NDArray[np.uint8], names: list[str] | Non
 
 
 def _write_artefact(
-    directory: Path, rows: NDArray[np.float32], labels: NDArray[np.uint8], times_ms: Sequence[int], seed: int
+    directory: Path, judged: Sequence[JudgedFeatures], labels: NDArray[np.uint8], times_ms: Sequence[int], seed: int
 ) -> None:
-    cut = int(len(rows) * _TREES_SHARE)  # what comes after it calibrates
+    rows, kind, amount_minor = (_column(judged, name) for name in ("features", "kind", "amount_base_minor"))
+    cut = int(len(rows) * _TREES_SHARE)  # what comes after it calibrates, and is what live traffic is compared with
     text = _trees(rows[:cut], labels[:cut], list(FEATURES.names), seed)
     held_out = lightgbm.Booster(model_str=text).predict(rows[cut:], raw_score=True, num_threads=1)
+    calibration = fit_platt(held_out, labels[cut:])
+    score = np.round(calibration.apply(held_out), 6)
+    policy = Policy.default()
+    outcome = decide(policy, score, np.full(len(score), np.nan), amount_minor[cut:], kind[cut:]).outcome
     legitimate = rows[:cut][labels[:cut] == 0].astype(np.float64)
     names = detector_inputs(FEATURES)
     with warnings.catch_warnings(category=RuntimeWarning, action="ignore"):  # a column without values
@@ -112,7 +127,7 @@ def _write_artefact(
         name="benchmark",
         feature_set=FEATURES,
         model_text=text,
-        calibration=fit_platt(held_out, labels[cut:]),
+        calibration=calibration,
         detector=DetectorSpec(
             names=names,
             limits=fit_limits(legitimate[:, [FEATURES.index[name] for name in names]]),
@@ -120,10 +135,11 @@ def _write_artefact(
             n_trees=DETECTOR_TREES,
             height=DETECTOR_HEIGHT,
         ),
-        policy=Policy.default(),
+        policy=policy,
         rates=Rates.default(),
         baselines=baselines,
         sample=rows[-_GOLDEN_SAMPLE:],
+        reference=reference_of(FEATURES.names, rows[cut:], score, outcome),
         trained=Trained(
             first_time_ms=min(times_ms[:cut]),
             last_time_ms=max(times_ms[:cut]),

@@ -7,6 +7,7 @@
 | `policy.json` | what each outcome costs |
 | `rates.json` | exchange rates to the base currency |
 | `golden.json` | rows with the raw scores they must get |
+| `reference.json` | what it met in training: bins of each feature, missing values, scores, decisions |
 
 The model's id is the sha256 of `manifest.json`; the manifest holds the hashes of the other files, so the id names every
 byte. Nothing is pickled, and no file is parsed before its hash was checked. `docs/artefact.md` tells more.
@@ -18,6 +19,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,7 @@ from models.manifest import (
     read_manifest,
 )
 from models.policy import Policy
+from models.reference import Reference
 from models.trees import Trees, UnsupportedTrees, column_names, parse_trees
 
 _ADVICE = "take the model from its source again, or train anew"
@@ -62,6 +65,7 @@ class Artefact:
         policy: costs.
         rates: exchange rates.
         golden: rows and their raw scores.
+        reference: what live traffic is compared with.
     """
 
     id: str
@@ -73,6 +77,7 @@ class Artefact:
     policy: Policy
     rates: Rates
     golden: Golden
+    reference: Reference
 
     @property
     def baselines(self) -> NDArray[np.float64]:
@@ -109,11 +114,13 @@ def read_artefact(directory: Path) -> Artefact:
                 f"{directory / name}: expected sha256 {manifest.files[name]}, got {digest}: the file is damaged or was "
                 f"changed; {_ADVICE}"
             )
-    trees = _trees(content["model.txt"], manifest.feature_set.names, directory / "model.txt")
+    names = manifest.feature_set.names
+    reference = _reference(content["reference.json"], names, directory / "reference.json")
+    trees = _trees(content["model.txt"], names, directory / "model.txt")
     golden = Golden.from_json(content["golden.json"], str(directory / "golden.json"))
-    if golden.rows.shape[1] != len(manifest.feature_set.names):
+    if golden.rows.shape[1] != len(names):
         raise AssayError(
-            f"{directory / 'golden.json'}: expected rows of {len(manifest.feature_set.names)} features, "
+            f"{directory / 'golden.json'}: expected rows of {len(names)} features, "
             f"got {golden.rows.shape[1]}; {_ADVICE}"
         )
     return Artefact(
@@ -126,6 +133,7 @@ def read_artefact(directory: Path) -> Artefact:
         policy=_policy(content["policy.json"], directory / "policy.json"),
         rates=_rates(content["rates.json"], directory / "rates.json"),
         golden=golden,
+        reference=reference,
     )
 
 
@@ -141,6 +149,7 @@ def write_artefact(
     rates: Rates,
     baselines: Sequence[float | None],
     sample: NDArray[np.float32],
+    reference: Reference,
     trained: Trained,
 ) -> Artefact:
     """Write a model so that `destination` appears complete or not at all; the same inputs give the same bytes.
@@ -156,6 +165,7 @@ def write_artefact(
         rates: exchange rates.
         baselines: typical (median) value of each feature on legitimate events; NaN counts as None.
         sample: float32[n, features], rows to choose the golden rows from; some thousand are plenty.
+        reference: see `models.reference.reference_of`; of rows that the trees were not fitted on.
         trained: how the model came about.
 
     Returns:
@@ -173,7 +183,9 @@ def write_artefact(
         "model.txt": model_bytes,
         "policy.json": policy.to_json(),
         "rates.json": json.dumps(rates.to_json(), sort_keys=True, separators=(",", ":")).encode(),
+        "reference.json": reference.to_json(),
     }
+    _reference(content["reference.json"], feature_set.names, destination / "reference.json")
     manifest = Manifest(
         name=name,
         feature_set=FeatureSetName(version=feature_set.version, hash=feature_set.hash, names=feature_set.names),
@@ -242,6 +254,19 @@ def _trees(model_text: bytes, names: tuple[str, ...], path: Path) -> Trees | Uns
             "with the names of the feature set (lightgbm.Dataset(feature_name=...))"
         )
     return parse_trees(text, str(path))
+
+
+def _reference(data: bytes, names: tuple[str, ...], path: Path) -> Reference:
+    reference = Reference.from_json(data, str(path))
+    for place, (expected, got) in enumerate(zip_longest(names, reference.names, fillvalue="none")):
+        if got != expected:
+            raise AssayError(
+                f"{path}: expected the features of the manifest in its order, feature {place} to be {expected}, "
+                f"got {got}; {_ADVICE}"
+            )
+    if not reference.rows:
+        raise AssayError(f"{path}: expected what was counted over some rows, got none; {_ADVICE}")
+    return reference
 
 
 def _policy(data: bytes, path: Path) -> Policy:

@@ -16,7 +16,7 @@ from models.calibration import Calibration
 from models.detector import DetectorSpec, check_inputs
 
 MANIFEST = "manifest.json"
-FILES = ("golden.json", "model.txt", "policy.json", "rates.json")
+FILES = ("golden.json", "model.txt", "policy.json", "rates.json", "reference.json")
 """What a manifest names, beside itself the whole artefact."""
 
 _DIGEST = r"^[0-9a-f]{64}$"

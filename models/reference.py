@@ -61,6 +61,9 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         score_counts: training rows in each of the 50 bins of the score.
         decision_counts: training rows by decision, mildest first, under the policy of the model.
 
+    Raises:
+        ValueError: features, scores and decisions are not of the same number of rows.
+
     >>> rows = np.array([[0, 1.5], [1, np.nan]], dtype=np.float32)
     >>> reference = reference_of(("is_new", "ratio"), rows, np.array([0.1, 0.9]), np.array([0, 3], dtype=np.uint8))
     >>> [feature.missing_share for feature in reference.features], reference.decision_counts
@@ -73,6 +76,23 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     features: tuple[FeatureReference, ...]
     score_counts: Annotated[tuple[Count, ...], msgspec.Meta(min_length=SCORE_BINS, max_length=SCORE_BINS)]
     decision_counts: tuple[Count, Count, Count, Count]
+
+    def __post_init__(self) -> None:
+        if sum(self.score_counts) != self.rows:
+            raise ValueError(f"expected scores of {self.rows} rows, as many as decisions, got {sum(self.score_counts)}")
+        for feature in self.features:
+            if feature.rows != self.rows:
+                raise ValueError(f"{feature.name}: expected {self.rows} rows, as many as decisions, got {feature.rows}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def rows(self) -> int:
+        """Training rows."""
+        return sum(self.decision_counts)
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> "Reference":

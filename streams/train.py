@@ -15,13 +15,15 @@ from features.errors import AssayError
 from features.money import Rates
 from models.artefact import write_artefact
 from models.booster import library_version
+from models.decision import decide
 from models.detector import DetectorKind, DetectorSpec, build
 from models.evaluation import Report, evaluate
 from models.labels import known_labels
 from models.manifest import Trained
 from models.policy import Policy
+from models.reference import Reference, reference_of
 from models.training import TrainedModel, train
-from streams.training_rows import read_labels, read_rows
+from streams.training_rows import Rows, read_labels, read_rows
 
 _GOLDEN_SAMPLE = 5_000
 
@@ -160,6 +162,7 @@ def train_files(request: TrainRequest, on_round: Callable[[int], None] | None = 
         rates=rates,
         baselines=model.baselines.tolist(),
         sample=rows.features[held_out[-_GOLDEN_SAMPLE:]],
+        reference=_reference(model, policy, rows),
         trained=_facts(model, labels, rows.time_ms, request.seed, report),
     )
     return TrainResult(
@@ -194,6 +197,14 @@ def _facts(
         lightgbm=library_version(),
         metrics={name: value for name, value in measured.items() if value is not None},
     )
+
+
+def _reference(model: TrainedModel, policy: Policy, rows: Rows) -> Reference:
+    """What live traffic will be compared with: the last block, which the trees never saw, judged without a detector."""
+    held_out, score = model.blocks.calibration, model.held_out_score
+    no_anomaly = np.full(len(held_out), np.nan)
+    outcome = decide(policy, score, no_anomaly, rows.amount_minor[held_out], rows.kind[held_out]).outcome
+    return reference_of(FEATURES.names, rows.features[held_out], score, outcome)
 
 
 def _detector(named: Path | None, chosen: DetectorSpec) -> DetectorSpec:

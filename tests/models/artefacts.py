@@ -12,9 +12,11 @@ from features.money import Rates
 from models.artefact import Artefact, write_artefact
 from models.booster import library_version
 from models.calibration import Calibration
+from models.decision import OUTCOMES
 from models.detector import DetectorSpec
 from models.manifest import Trained
 from models.policy import Policy
+from models.reference import Reference, reference_of
 from tests.models.random_models import random_rows, train
 
 FEATURES = 9
@@ -48,6 +50,13 @@ def trained(**changes: object) -> Trained:
     return Trained(**{**facts, **changes})
 
 
+def reference(names: tuple[str, ...] = FEATURE_SET.names, rows: int = 500, seed: int = 1) -> Reference:
+    """Of random rows, scores and decisions."""
+    random = np.random.default_rng(seed)
+    outcome = random.integers(0, len(OUTCOMES), rows).astype(np.uint8)
+    return reference_of(names, random_rows(seed, rows, len(names)), random.random(rows), outcome)
+
+
 def make(directory: Path, seed: int = 1, model_text: str = "", **changes: object) -> Artefact:
     """Write an artefact; `changes` override arguments of `write_artefact`."""
     text = model_text or train(seed, features=FEATURES, names=FEATURE_SET.names).model_to_string()
@@ -61,6 +70,7 @@ def make(directory: Path, seed: int = 1, model_text: str = "", **changes: object
         "rates": Rates.default(),
         "baselines": [0, None, float("nan"), *np.linspace(0, 1, FEATURES - 3)],
         "sample": random_rows(seed, 500, FEATURES),
+        "reference": reference(),
         "trained": trained(),
     }
     return write_artefact(directory, **{**parts, **changes})

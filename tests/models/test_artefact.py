@@ -15,7 +15,7 @@ from models.golden import Golden
 from models.manifest import FILES, MANIFEST
 from models.policy import Policy
 from models.trees import Trees
-from tests.models.artefacts import FEATURE_SET, FEATURES, SomeFeatures, make, reseal, trained
+from tests.models.artefacts import FEATURE_SET, FEATURES, SomeFeatures, make, reference, reseal, trained
 from tests.models.random_models import random_rows, train
 
 
@@ -54,6 +54,7 @@ def test_what_was_written_is_read(tmp_path):
     assert read.manifest.baselines[:4] == (0.0, None, None, 0.0)
     assert np.array_equal(read.baselines[:4], [0.0, np.nan, np.nan, 0.0], equal_nan=True)
     assert read.manifest.trained.metrics == {"average_precision": 0.5, "auc": 0.9}
+    assert read.reference == reference()
     assert isinstance(read.trees, Trees)
 
 
@@ -79,6 +80,7 @@ def test_whole_and_decimal_numbers_of_one_value_are_one_model(tmp_path):
         {"baselines": [None] * FEATURES},
         {"calibration": Calibration(kind="none")},
         {"detector": DetectorSpec(names=FEATURE_SET.names[:1], limits=((0.0, 1.0),))},
+        {"reference": reference(seed=2)},
         {"trained": trained(seed=7)},
     ],
     ids=lambda change: next(iter(change)),
@@ -175,6 +177,10 @@ def test_a_manifest_of_another_shape_is_refused_with_the_place(directory, old, n
         ("golden.json", b'{"rows":[["0x1p0"]],"scores":["0x1p0"]}', "expected rows of 9 features, got 1"),
         ("golden.json", b'{"rows":[["0x1p0"]],"scores":["nan"]}', "expected one finite score"),
         ("golden.json", b'{"rows":[["one"]],"scores":["0x1p0"]}', "expected hexadecimal numbers"),
+        ("reference.json", b"{}", "reference.json is not a model's reference: Object missing required field"),
+        ("reference.json", b"[" * 100_000, "reference.json is not a model's reference"),
+        ("reference.json", b"\xff", "reference.json is not a model's reference"),
+        ("reference.json", reference(rows=0).to_json(), "expected what was counted over some rows, got none"),
         ("model.txt", b"", "expected the columns of the feature set"),
         ("model.txt", b"\xff", "expected UTF-8 text"),
     ],
@@ -185,6 +191,60 @@ def test_a_file_with_the_right_hash_and_another_content_is_refused_by_name(direc
     message = refusal(directory)
     assert what in message
     assert str(directory / name) in message
+
+
+NAMES = FEATURE_SET.names
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("other", *NAMES[1:]), "feature 0 to be account_thing_0, got other"),
+        ((*NAMES[:4], NAMES[5], NAMES[4], *NAMES[6:]), "feature 4 to be account_thing_4, got account_thing_5"),
+        (NAMES[:-1], "feature 8 to be account_thing_8, got none"),
+        ((*NAMES, "further"), "feature 9 to be none, got further"),
+    ],
+    ids=["another feature", "another order", "one too few", "one too many"],
+)
+def test_the_reference_of_another_model_is_refused_with_the_first_feature_that_differs(directory, names, said):
+    (directory / "reference.json").write_bytes(reference(names).to_json())
+    reseal(directory)
+    message = refusal(directory)
+    assert message.startswith(f"{directory / 'reference.json'}: ")
+    assert f"expected the features of the manifest in its order, {said}" in message
+
+
+@pytest.mark.parametrize("fault", ["missing", "damaged", "foreign"])
+def test_the_reference_is_refused_before_the_trees_are_parsed(directory, fault):
+    (directory / "model.txt").write_bytes(b"\xff")
+    reseal(directory)
+    assert "model.txt" in refusal(directory), "a sound reference lets the trees have their turn"
+    path = directory / "reference.json"
+    if fault == "missing":
+        path.unlink()
+    elif fault == "damaged":
+        path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    else:
+        path.write_bytes(reference(NAMES[::-1]).to_json())
+        reseal(directory)
+    assert str(path) in refusal(directory)
+
+
+def test_a_model_from_before_there_was_a_reference_is_refused_with_what_to_do(directory):
+    manifest = json.loads((directory / MANIFEST).read_bytes())
+    del manifest["files"]["reference.json"]
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+    (directory / "reference.json").unlink()
+    message = refusal(directory)
+    assert f"expected files to name {', '.join(FILES)}, got" in message
+    assert "train anew" in message
+
+
+@pytest.mark.parametrize("wrong", [reference(NAMES[::-1]), reference(rows=0)], ids=["another order", "no rows"])
+def test_a_reference_that_would_not_be_read_back_is_not_written(tmp_path, wrong):
+    with pytest.raises(AssayError, match=r"reference\.json: expected"):
+        make(tmp_path / "m", reference=wrong)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_feature_set_is_named_with_both_hashes_and_the_difference(directory):

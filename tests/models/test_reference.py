@@ -24,6 +24,7 @@ def training_data(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 def test_every_row_is_counted_once_and_the_bytes_come_back(rows: int, seed: int) -> None:
     reference = reference_of(NAMES, *training_data(rows, seed))
     assert [feature.rows for feature in reference.features] == [rows] * 3
+    assert (reference.names, reference.rows) == (NAMES, rows)
     assert sum(reference.score_counts) == sum(reference.decision_counts) == rows
     again = Reference.from_json(reference.to_json(), "reference.json")
     assert again == reference
@@ -58,6 +59,7 @@ def test_shares_of_training_are_those_of_numpy() -> None:
         ({"counts": [1, 2, 3]}, r"many: expected 10 counts, got 3 - at `\$.features\[0\]`"),
         ({"edges": [1.0] * 9}, "many: expected edges in ascending order"),
         ({"missing": -1}, r"`\$.features\[0\].missing`"),
+        ({"missing": 9_000}, r"many: expected 500 rows, as many as decisions, got 9\d\d\d"),
         ({"color": "red"}, "unknown field"),
     ],
 )
@@ -65,6 +67,13 @@ def test_a_damaged_reference_is_refused_with_its_path(change: dict[str, object],
     plain = msgspec.json.decode(reference_of(NAMES, *training_data(500, 2)).to_json())
     plain["features"][0] |= change
     with pytest.raises(AssayError, match=message):
+        Reference.from_json(msgspec.json.encode(plain), "reference.json")
+
+
+def test_scores_of_other_rows_than_the_decisions_are_refused() -> None:
+    plain = msgspec.json.decode(reference_of(NAMES, *training_data(500, 2)).to_json())
+    plain["score_counts"][7] += 1
+    with pytest.raises(AssayError, match="expected scores of 500 rows, as many as decisions, got 501"):
         Reference.from_json(msgspec.json.encode(plain), "reference.json")
 
 

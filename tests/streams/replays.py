@@ -31,7 +31,7 @@ from streams.signature import everybody
 from streams.time_machine import TimeMachine
 from streams.verdict_diff import Judgement
 from tests.streams.logs import mixed_log, records
-from tests.streams.small_model import HEIGHT, TREES, WINDOW_ROWS, small_model
+from tests.streams.small_model import HEIGHT, TREES, WINDOW_ROWS, reference_of_test_period, small_model
 from tests.streams.test_engine import open_small
 
 
@@ -54,6 +54,7 @@ def small_model_over(feature_set: FeatureSet, directory: Path) -> ModelInForce:
         rates=Rates.default(),
         baselines=trained.baselines.tolist(),
         sample=rows,
+        reference=reference_of_test_period(trained, rows, feature_set),
         trained=Trained(
             first_time_ms=0,
             last_time_ms=1,

@@ -6,14 +6,19 @@ from tempfile import mkdtemp
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from features.catalogue import FEATURES
+from features.columns import PAYMENT
+from features.feature import FeatureSet
 from features.money import Rates
 from models.artefact import Artefact, write_artefact
 from models.booster import library_version
+from models.decision import decide
 from models.manifest import Trained
 from models.policy import Policy
-from models.training import train
+from models.reference import Reference, reference_of
+from models.training import TrainedModel, train
 from streams.model_in_force import ModelInForce, open_model
 
 WINDOW_ROWS = 40
@@ -44,6 +49,7 @@ def write_small_model(directory: Path, seed: int = 1, rates: Rates | None = None
         rates=rates or Rates.default(),
         baselines=trained.baselines.tolist(),
         sample=rows,
+        reference=reference_of_test_period(trained, rows, FEATURES),
         trained=Trained(
             first_time_ms=int(time_ms[0]),
             last_time_ms=int(time_ms[-1]),
@@ -54,6 +60,14 @@ def write_small_model(directory: Path, seed: int = 1, rates: Rates | None = None
             metrics={},
         ),
     )
+
+
+def reference_of_test_period(trained: TrainedModel, rows: NDArray[np.float32], feature_set: FeatureSet) -> Reference:
+    """What a model met on its last block, each row taken for a payment of 50 EUR."""
+    tested, score = trained.blocks.calibration, trained.held_out_score
+    amount_minor, kind = np.full(len(tested), 5_000), np.full(len(tested), PAYMENT, dtype=np.uint8)
+    outcome = decide(Policy.default(), score, np.full(len(tested), np.nan), amount_minor, kind).outcome
+    return reference_of(feature_set.names, rows[tested], score, outcome)
 
 
 @cache

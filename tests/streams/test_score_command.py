@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from models.manifest import canonical, read_manifest
+from models.manifest import FILES, MANIFEST, canonical, read_manifest
 from models.model_store import ModelStore
 from tests.streams.command_line import assay, fails_with
 from tests.streams.logs import START_MS, label, mixed_log, payment
@@ -166,7 +166,7 @@ def test_a_damaged_parquet_file_is_one_line(tmp_path: Path, damage: str) -> None
     fails_with(assay("score", path, "--out", "v.jsonl", *model()), str(path), "expected")
 
 
-@pytest.mark.parametrize("damaged", ["model.txt", "manifest.json", "golden.json", "policy.json", "rates.json"])
+@pytest.mark.parametrize("damaged", [*FILES, MANIFEST])
 def test_a_damaged_model_is_one_line(tmp_path: Path, events: Path, damaged: str) -> None:
     directory = tmp_path / "model"
     shutil.copytree(small_model_directory(), directory)
