@@ -81,6 +81,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("engine.catch_up_processes", 0, "most such processes at once; 0: one per usable core, at most 4"),
     Setting("engine.accept_gap", False, "go on although the log dropped records that were never judged"),
+    Setting("telemetry.every_seconds", 1.0, "least time between two summaries of a partition"),
+    Setting("telemetry.sample_one_in", 64, "features of one in so many events are counted for it; 0: no telemetry"),
     Setting("state.directory", "state", "where the account state lives"),
     Setting("state.checkpoint_seconds", 10.0, "time between two checkpoints"),
     Setting("state.hot_mebibytes", 512, "memory for hot accounts of the whole worker", least=1),

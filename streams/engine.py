@@ -27,9 +27,16 @@ from features.verdict_bytes import Numbers, stretches, template, verdict_bytes
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
 from models.reasons import Explained
-from streams.flags import EVERY_DEGRADED_SET_OF_FLAGS, EVERY_SET_OF_FLAGS, flag_names
+from models.summary import count_batch, is_sampled
+from streams.flags import (
+    COUNTED_FLAGS,
+    DEGRADED_BIT,
+    EVERY_DEGRADED_SET_OF_FLAGS,
+    EVERY_SET_OF_FLAGS,
+    flag_names,
+)
 from streams.intake import Decoded
-from streams.log import JudgedFeatures, Outgoing, Output, SetAside, rows_of
+from streams.log import Counted, JudgedFeatures, Outgoing, Output, SetAside, rows_of
 from streams.model_in_force import ModelInForce
 
 _MICRO = 1_000_000
@@ -101,11 +108,14 @@ class Engine:
         detector: online detector of the partition.
         links: what the partition has to tell about entities.
         next_offset: offset from which the log goes on.
+        sample_one_in: features of one in so many events are counted for telemetry; 0: nothing is counted.
         degraded: the log asked for a model that could not be opened: the one before it goes on judging, and every
             verdict says so.
     """
 
-    def __init__(self, partition: int, model: ModelInForce, *, keep_features: bool = False) -> None:
+    def __init__(
+        self, partition: int, model: ModelInForce, *, keep_features: bool = False, sample_one_in: int = 0
+    ) -> None:
         self.partition = partition
         self.model = model
         self.accounts = Accounts(model.feature_set)
@@ -114,6 +124,7 @@ class Engine:
         self.next_offset = 0
         self.degraded = False
         self.keep_features = keep_features
+        self.sample_one_in = sample_one_in
 
     def fold(self, batch: Decoded, models: Mapping[str, ModelInForce | None], *, publishing: bool = True) -> Output:
         """Fold one batch.
@@ -230,6 +241,7 @@ class Engine:
     def _publish_verdicts(self, segment: _Segment, scores: _Scores, output: Output) -> None:
         batch, columns = segment.batch, segment.columns
         rows = segment.rows[scores.rows]
+        reasons, codes = self._reasons(scores)
         common = template(
             self.partition,
             self.model.id[:16],
@@ -242,7 +254,7 @@ class Engine:
             len(OUTCOMES),
             stretches(batch.event_texts, rows),
             stretches(batch.account_texts, rows),
-            self._reasons(scores),
+            reasons,
             Numbers(
                 time_ms=columns["time_ms"][scores.rows],
                 offset=columns["offset"][scores.rows],
@@ -256,6 +268,8 @@ class Engine:
         output.verdicts += rows_of(Outgoing, rows.tolist(), batch.account_keys(rows), values)
         for outcome, count in enumerate(np.bincount(scores.outcome, minlength=len(OUTCOMES)).tolist()):
             output.decisions[OUTCOMES[outcome]] = output.decisions.get(OUTCOMES[outcome], 0) + count
+        if self.sample_one_in and len(rows):
+            output.counted.append(self._counted(segment, scores, codes))
         if self.keep_features:
             places = rows.tolist()
             output.judged.append(
@@ -269,12 +283,19 @@ class Engine:
                 )
             )
 
-    def _reasons(self, scores: _Scores) -> list[bytes]:
-        """JSON of the reasons of each judged event: an empty list where it is approved."""
+    def _counted(self, segment: _Segment, scores: _Scores, codes: Sequence[str]) -> Counted:
+        offsets = segment.columns["offset"][scores.rows]
+        flags = segment.applied.flags[scores.rows].astype(np.int64) | (DEGRADED_BIT if self.degraded else 0)
+        sample = scores.features[is_sampled(offsets, self.sample_one_in)]
+        counts = count_batch(scores.score, scores.outcome, codes, flags, COUNTED_FLAGS, sample, self.model.edges)
+        return Counted(self.model.id[:16], int(offsets[-1]) + 1, counts)
+
+    def _reasons(self, scores: _Scores) -> tuple[list[bytes], list[str]]:
+        """JSON of the reasons of each judged event, an empty list where it is approved; first codes of the others."""
         texts = [b"[]"] * len(scores.rows)
         explained = np.flatnonzero(scores.outcome)  # everything but approve
         if not len(explained):
-            return texts
+            return texts, []
         model = self.model
         values = scores.features[explained]
         events = Explained(
@@ -288,7 +309,7 @@ class Engine:
         reasons = model.explainer.reasons(events, model.policy)
         for place, given in zip(explained.tolist(), reasons, strict=True):
             texts[place] = _encode(given)
-        return texts
+        return texts, [given[0].code for given in reasons]
 
     def _publish_outcomes(self, segment: _Segment, scores: _Scores, output: Output) -> None:
         applied = segment.applied

@@ -18,6 +18,9 @@ def flag_names(bits: int, degraded: bool) -> tuple[str, ...]:
     return (*names, "degraded") if degraded else names
 
 
+COUNTED_FLAGS = (*(name for _, name in _NAMES), "degraded")
+"""Names by bit: of those that the fold sets, and one more for the whole engine."""
+DEGRADED_BIT = 1 << len(_NAMES)
 EVERY_SET_OF_FLAGS = tuple(flag_names(bits, degraded=False) for bits in range(2 * APPROXIMATE))
 """The flags of each combination of bits."""
 EVERY_DEGRADED_SET_OF_FLAGS = tuple(flag_names(bits, degraded=True) for bits in range(2 * APPROXIMATE))

@@ -42,7 +42,7 @@ def kafka_worker(
     """
     targets = targets_of(config.text("topics.prefix"))
     partitioned = (targets.verdicts, targets.outcomes, targets.dead_letters)
-    source = check_topics(config, targets.source, partitioned, [targets.links])
+    source = check_topics(config, targets.source, partitioned, [targets.links, targets.telemetry])
     warm_up(first_model)
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
     watchdog = Watchdog(transaction_s)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import InvalidRecord
+from models.summary import Counts
 
 Headers = Sequence[tuple[str, bytes | None]]
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -83,6 +84,20 @@ class JudgedFeatures(NamedTuple):
     features: NDArray[np.float32]
 
 
+class Counted(NamedTuple):
+    """What verdicts of one model look like together, for telemetry.
+
+    Attributes:
+        model: first 16 digits of its id.
+        end: offset after the last event that is counted.
+        counts: of the verdicts, and of the features of a sample.
+    """
+
+    model: str
+    end: int
+    counts: Counts
+
+
 @dataclass(slots=True)
 class Output:
     """Everything that folding one batch asks the shell to do; no verdicts and outcomes unless `publishing`."""
@@ -93,6 +108,7 @@ class Output:
     links: list[bytes] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     judged: list[JudgedFeatures] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
     refused_models: list[str] = field(default_factory=list)
     duplicates: int = 0
     not_plain: int = 0
@@ -106,6 +122,7 @@ class Output:
         self.links += later.links
         self.set_aside += [SetAside(place + folded, error) for place, error in later.set_aside]
         self.judged += later.judged
+        self.counted += later.counted
         self.refused_models += later.refused_models
         self.duplicates += later.duplicates
         self.not_plain += later.not_plain

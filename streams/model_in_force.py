@@ -28,6 +28,7 @@ class ModelInForce:
         explainer: reasons of verdicts.
         baselines: float64[f].
         money: base currency in words.
+        edges: float32[k] of each feature, between the bins of what the model was trained on.
         feature_set: what the model reads.
     """
 
@@ -37,6 +38,7 @@ class ModelInForce:
     explainer: Explainer
     baselines: NDArray[np.float64]
     money: Money
+    edges: tuple[NDArray[np.float32], ...]
     feature_set: FeatureSet
 
     @property
@@ -76,5 +78,6 @@ def open_model(directory: Path, feature_set: FeatureSet = FEATURES) -> ModelInFo
         explainer=Explainer(feature_set, artefact.baselines, money, columns),
         baselines=artefact.baselines,
         money=money,
+        edges=artefact.reference.edges(),
         feature_set=feature_set,
     )

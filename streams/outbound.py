@@ -21,6 +21,7 @@ class Targets(NamedTuple):
     outcomes: str
     dead_letters: str
     links: str
+    telemetry: str
     source: str
 
 
@@ -30,7 +31,8 @@ def targets_of(prefix: str) -> Targets:
     >>> targets_of("fraud.").dead_letters
     'fraud.events.dlq'
     """
-    return Targets(f"{prefix}verdicts", f"{prefix}outcomes", f"{prefix}events.dlq", f"{prefix}links", f"{prefix}events")
+    names = ("verdicts", "outcomes", "events.dlq", "links", "telemetry", "events")
+    return Targets(*(prefix + name for name in names))
 
 
 def traces_of(headers: Headers) -> list[tuple[str, bytes | None]] | None:

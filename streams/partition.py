@@ -91,6 +91,7 @@ class Partition:
         open_model: opens the models that markers name.
         hot_bytes: memory for accounts; more are stored and dropped at checkpoints.
         keep_features: keep the features of judged events in the output.
+        sample_one_in: see `Engine`.
         careful_until: offset up to which a record that cannot be folded is set aside, at some cost; beyond it raises.
         writer: carries out what `begin_checkpoint` begins.
 
@@ -107,6 +108,7 @@ class Partition:
         *,
         hot_bytes: int = DEFAULT_HOT_BYTES,
         keep_features: bool = False,
+        sample_one_in: int = 0,
         careful_until: int = 0,
         writer: Helper | None = None,
     ) -> None:
@@ -117,7 +119,7 @@ class Partition:
         self._open_model = open_model
         self._first_model = first_model
         self.hot_bytes = hot_bytes
-        self.engine = Engine(number, first_model, keep_features=keep_features)
+        self.engine = Engine(number, first_model, keep_features=keep_features, sample_one_in=sample_one_in)
         self.restored = False
         stored = stored_state(store, number)
         if stored is not None:
@@ -343,4 +345,5 @@ class Partition:
         self.restored = True
 
     def _engine_with(self, model: ModelInForce) -> Engine:
-        return Engine(self.engine.partition, model, keep_features=self.engine.keep_features)
+        engine = self.engine
+        return Engine(engine.partition, model, keep_features=engine.keep_features, sample_one_in=engine.sample_one_in)

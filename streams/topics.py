@@ -18,6 +18,8 @@ PARTITIONS_STAY = (
     "to change it, create topics under another --prefix and replay the log into them"
 )
 
+WATCH_STATES = "watch-states"
+"""Name of the table of what the watch over the traffic remembers."""
 LABEL_IDS = "label-ids"
 """Name of the table of labels that were put into the events log."""
 
@@ -64,6 +66,7 @@ LAG = {"min.compaction.lag.ms": 7 * DAY_MS}
 LARGEST_RECORD = 1_048_588  # bytes, Kafka's default
 # A set-aside record is the original, whole, with headers added: it must fit even if the original was the largest.
 LARGEST_SET_ASIDE = 2 * LARGEST_RECORD
+LARGEST_STATE = 8 * LARGEST_RECORD
 
 TOPICS = (
     Topic("events", "account_id", ("producer", "warm", "operator"), ("engine", "operator"),
@@ -74,7 +77,7 @@ TOPICS = (
     Topic("links", "partition", ("engine",), ("warm",), as_events=False, exact=DELETE, at_least=_kept(100)),
     Topic("entities", "entity", ("warm",), ("engine", "warm", "operator"), as_events=False, exact=COMPACT,
           at_least=LAG),
-    Topic("telemetry", "partition", ("engine",), ("warm", "operator"), as_events=False, exact=DELETE,
+    Topic("telemetry", "partition", ("engine", "warm"), ("warm", "operator"), as_events=False, exact=DELETE,
           at_least=_kept(30)),
     Topic("control", "name", ("operator", "warm"), ("engine", "warm", "operator"), as_events=False, exact=COMPACT,
           at_least=LAG),
@@ -86,6 +89,8 @@ TOPICS = (
           at_least=_kept(30, **{"max.message.bytes": LARGEST_SET_ASIDE})),
     Topic(f"warm.{LABEL_IDS}", "label id", ("warm",), ("warm",), exact={"cleanup.policy": "compact,delete"},
           at_least=_kept(200)),  # a chargeback may come four months after the payment
+    Topic(f"warm.{WATCH_STATES}", "state", ("warm",), ("warm",), as_events=False, exact=COMPACT,
+          at_least={"max.message.bytes": LARGEST_STATE}),
 )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ from streams.partition import OpenModel, Partition
 from streams.publisher import AbortedError, Message, Publisher
 from streams.signature import trust
 from streams.starting_point import starting_point
+from streams.telemetry import Telemetry, summary_json
 
 _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
@@ -125,6 +126,7 @@ class Worker:
         self._catching_up = CatchingUp(catch_up, config.whole("engine.catch_up_records"), clock)
         self._careful_until: dict[int, int] = {}
         self._checkpoints_s: dict[int, float] = {}
+        self._telemetry = Telemetry(config.number("telemetry.every_seconds"))
         self._aborted_in_a_row = 0
         self._stopping = False
         self.metrics = WorkerMetrics()
@@ -192,6 +194,7 @@ class Worker:
         messages: list[Message] = []
         offsets: dict[int, int] = {}
         outputs: list[Output] = []
+        self._telemetry.aborted()
         for number, records in received.items():
             partition, _, publish_from = self._owned[number]
             known = records[: bisect_left(records, publish_from, key=_offset)]
@@ -203,15 +206,22 @@ class Worker:
                 bad = len(output.set_aside)
                 self._bad_share.add(good=len(fresh) - bad, bad=bad, codes=output.refusals_text())
                 messages.extend(messages_of(output, fresh, number, self._targets, self._redaction_key))
+                messages.extend(self._summaries(number, output, fresh))
                 offsets[number] = partition.next_offset
                 outputs.append(output)
         folded_s = time.perf_counter()
         self.metrics.batch_seconds.observe(folded_s - started_s)
         if offsets:
             self._publisher.publish(messages, offsets)
+            self._telemetry.published()
             self.metrics.commit_seconds.observe(time.perf_counter() - folded_s)
         for output in outputs:
             self.metrics.count(output)
+
+    def _summaries(self, number: int, output: Output, records: Sequence[LogRecord]) -> list[Message]:
+        """Telemetry that is due with a batch of a partition."""
+        due = self._telemetry.add(number, output.counted, records[-1].timestamp_ms or 0, self._clock())
+        return [Message(self._targets.telemetry, 0, b"%d" % number, summary_json(one), None) for one in due]
 
     def take_over(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `Member`: open each state, and read on from where it ends."""
@@ -230,6 +240,7 @@ class Worker:
             if owned is not None:
                 owned.partition.checkpoint()
                 owned.partition.close()
+        self._telemetry.forget(partitions)
         self._share_memory()
 
     def lose(self, partitions: Sequence[int]) -> None:
@@ -257,6 +268,7 @@ class Worker:
                 self._first_model,
                 self._open_model,
                 careful_until=careful_until,
+                sample_one_in=self._config.whole("telemetry.sample_one_in"),
                 writer=self._writer,
             )
             start, publish_from = starting_point(

@@ -13,7 +13,7 @@ _ANSWER_S = 10.0
 
 
 class GroupOffsets:
-    """Asks with an administrator's client; see `streams.warm.watch.Offsets`.
+    """Asks with an administrator's client; see `streams.warm.liveness.Offsets`.
 
     Args:
         client: asks.

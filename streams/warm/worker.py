@@ -1,4 +1,4 @@
-"""A worker of the warm path: checks what it needs, puts Faust and its watch together, and runs until told to stop."""
+"""A worker of the warm path: checks what it needs, puts Faust together with what watches it, and runs."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ from streams.warm.faust_app import make_app
 from streams.warm.group_offsets import GroupOffsets
 from streams.warm.label_step import LabelTopics, label_step, label_topics
 from streams.warm.labels_agent import add_labels_agent
-from streams.warm.watch import Watch
+from streams.warm.liveness import Liveness
 
 _log = logging.getLogger("assay.warm")
 _ANSWER_S = 10.0
@@ -55,7 +55,7 @@ class WarmWorker:
         self.metrics = WarmMetrics()
         ages = CommitAges()
         offsets = GroupOffsets(client, config.text("warm.group"))
-        self.watch = Watch(ages, offsets, self.metrics, config.number("warm.stalled_seconds"), leave)
+        self.liveness = Liveness(ages, offsets, self.metrics, config.number("warm.stalled_seconds"), leave)
         self.app = make_app(config, partitions)
         step = partial(
             label_step,
@@ -63,7 +63,7 @@ class WarmWorker:
             redaction_key=config.secret("security.redaction_key").encode() or None,
         )
         add_labels_agent(self.app, topics, ids_topic, step, ages, self.metrics, _leave_for)
-        add_beat(self.app, self.watch, frozenset({topics.labels}))
+        add_beat(self.app, self.liveness, frozenset({topics.labels}))
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT: then what was begun is ended and committed."""
@@ -71,7 +71,7 @@ class WarmWorker:
             logging.getLogger(name).setLevel(logging.WARNING)
         worker = faust.Worker(self.app, quiet=True, override_logging=False, redirect_stdouts=False)
         worker.spinner = None  # it would draw on a terminal's standard output
-        self.watch.start()
+        self.liveness.start()
         try:
             worker.execute_from_commandline()
         except SystemExit as end:  # how Faust ends, whether it went well or not
@@ -79,16 +79,16 @@ class WarmWorker:
                 _log.info("stopped: everything that was done is committed")
             raise
         finally:
-            self.watch.stop()
+            self.liveness.stop()
 
 
-def add_beat(app: faust.App, watch: Watch, sources: frozenset[str]) -> None:
-    """Let the event loop tell the watch that it turns, and which partitions of `sources` it has."""
+def add_beat(app: faust.App, liveness: Liveness, sources: frozenset[str]) -> None:
+    """Let the event loop tell the liveness check that it turns, and which partitions of `sources` it has."""
 
     @app.timer(_BEAT_EVERY_S)  # type: ignore[untyped-decorator]
     async def beat() -> None:
         assigned = app.consumer.assignment()
-        watch.beat(frozenset(Place(tp.topic, tp.partition) for tp in assigned if tp.topic in sources))
+        liveness.beat(frozenset(Place(tp.topic, tp.partition) for tp in assigned if tp.topic in sources))
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def serving(config: Config, worker: WarmWorker) -> Iterator[HttpServer | None]:
         yield None
         return
     address, port = config.text("http.address"), config.whole("warm.http_port")
-    server = HttpServer(address, port, worker.metrics.registry, worker.watch.wrong, worker.watch.unready)
+    server = HttpServer(address, port, worker.metrics.registry, worker.liveness.wrong, worker.liveness.unready)
     try:
         yield server
     finally:

@@ -14,8 +14,8 @@ from streams.broker import RunningBroker
 from streams.commands.topics import app
 from streams.topics import DAY_MS, LARGEST_SET_ASIDE, TOPICS, Existing, Step, plan, topic_names
 
-COMPACTED = {"entities", "control"}
-ONE_PARTITION = {"links", "entities", "telemetry", "control", "alerts"}
+COMPACTED = {"entities", "control", "warm.watch-states"}
+ONE_PARTITION = {"links", "entities", "telemetry", "control", "alerts", "warm.watch-states"}
 
 
 def existing(partitions: int = 8) -> dict[str, Existing]:

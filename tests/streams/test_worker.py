@@ -4,12 +4,14 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
 from confluent_kafka import Message
 
 from features.links import Flushes, flushes_of, joined
 from features.store import MemoryStore
+from models.summary import Summary
 from streams.broker import RunningBroker
 from streams.log import LogRecord
 from streams.partition import Partition
@@ -104,7 +106,10 @@ def test_the_topic_gives_the_bytes_of_the_file(
     records = keyed(mixed_log(6_000, seed=21, accounts=60))
     produce(broker.bootstrap_servers, f"{topic}events", records)
     expected = expected_of(records, tmp_path)
-    settings = environment(broker.bootstrap_servers, topic, tmp_path / "state", ASSAY_ENGINE_DELIVERY=delivery)
+    settings = environment(
+        broker.bootstrap_servers, topic, tmp_path / "state", ASSAY_ENGINE_DELIVERY=delivery,
+        ASSAY_TELEMETRY_EVERY_SECONDS="0",
+    )  # fmt: skip
     with worker(settings, tmp_path / "log") as process:
         found = read_all(broker.bootstrap_servers, topics_of(topic), PARTITIONS, total(expected))
         assert stop(process) == 0, (tmp_path / "log").read_text()
@@ -112,6 +117,9 @@ def test_the_topic_gives_the_bytes_of_the_file(
     assert published_links(broker.bootstrap_servers, topic) == {n: links_of(records, n) for n in range(PARTITIONS)}
     ids = [orjson.loads(message.value() or b"")["event_id"] for message in of_topic(found, "verdicts")]
     assert len(ids) == len(set(ids))
+    summaries = read_all(broker.bootstrap_servers, [f"{topic}telemetry"], 1, 1)
+    counted = [msgspec.json.decode(message.value() or b"", type=Summary).counts.verdicts for message in summaries]
+    assert sum(counted) == len(ids)
 
 
 def test_kill_9_and_a_change_of_model_lose_nothing_and_double_nothing(

@@ -1,4 +1,4 @@
-"""What the watch of a warm worker notices, and what it lets pass."""
+"""What the liveness check of a warm worker notices, and what it lets pass."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import pytest
 from features.errors import AssayError
 from streams.metrics import WarmMetrics
 from streams.warm.commit_age import CommitAges, Place
-from streams.warm.watch import Watch
+from streams.warm.liveness import Liveness
 
 LIMIT_S = 60.0
 ONE, TWO = Place("t.labels", 0), Place("t.labels", 1)
@@ -15,7 +15,7 @@ BOTH = frozenset({ONE, TWO})
 
 
 class World:
-    """A watch with a clock that stands still, and a broker that says what it is told to say."""
+    """A check with a clock that stands still, and a broker that says what it is told to say."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0
@@ -24,7 +24,7 @@ class World:
         self.left: list[str] = []
         self.ages = CommitAges()
         self.metrics = WarmMetrics()
-        self.watch = Watch(self.ages, self, self.metrics, LIMIT_S, self.left.append, lambda: self.now_s)
+        self.liveness = Liveness(self.ages, self, self.metrics, LIMIT_S, self.left.append, lambda: self.now_s)
 
     def committed(self, places: frozenset[Place]) -> Mapping[Place, int]:
         if self.is_away:
@@ -38,8 +38,8 @@ class World:
         for _ in range(int(seconds)):
             self.now_s += 1.0
             if beating:
-                self.watch.beat(BOTH)
-            self.watch.look()
+                self.liveness.beat(BOTH)
+            self.liveness.look()
 
     def work(self, place: Place, next_offset: int) -> None:
         self.ages.worked(place, next_offset, self.now_s)
@@ -51,15 +51,15 @@ class World:
 @pytest.fixture
 def world() -> World:
     made = World()
-    made.watch.beat(BOTH)
+    made.liveness.beat(BOTH)
     return made
 
 
 def test_an_idle_worker_is_well(world: World) -> None:
     world.pass_time(1_000)
     assert world.left == []
-    assert world.watch.wrong() is None
-    assert world.watch.unready() is None
+    assert world.liveness.wrong() is None
+    assert world.liveness.unready() is None
 
 
 def test_a_worker_that_commits_is_well_however_long_it_works(world: World) -> None:
@@ -105,13 +105,13 @@ def test_a_partition_that_went_to_another_worker_is_not_waited_for(world: World)
     world.work(TWO, 5)
     for _ in range(200):
         world.now_s += 1.0
-        world.watch.beat(frozenset({ONE}))
-        world.watch.look()
+        world.liveness.beat(frozenset({ONE}))
+        world.liveness.look()
     assert world.left == []
 
 
 def test_before_the_first_beat_it_is_not_ready() -> None:
-    assert World().watch.unready() is not None
+    assert World().liveness.unready() is not None
 
 
 def test_metrics_say_age_and_lag(world: World) -> None:
@@ -124,6 +124,6 @@ def test_metrics_say_age_and_lag(world: World) -> None:
 
 
 def test_the_thread_looks_by_itself_and_stops(world: World) -> None:
-    world.watch.start()
-    world.watch.stop()
+    world.liveness.start()
+    world.liveness.stop()
     assert world.left == []

@@ -35,7 +35,7 @@ class Offsets(Protocol):
         ...
 
 
-class Watch:
+class Liveness:
     """Looks every few seconds; `wrong` says what it saw.
 
     Args:
@@ -65,7 +65,7 @@ class Watch:
         self._beat_s: float | None = None
         self._assigned: frozenset[Place] | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="warm-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="warm-liveness", daemon=True)
 
     def start(self) -> None:
         """Begin to look."""
