@@ -1,4 +1,4 @@
-"""The records that the engine writes: verdicts, outcomes and dead letters, with their bytes.
+"""The records that the engine writes: verdicts, outcomes, dead letters and alerts, with their bytes.
 
 Field order is the order of the bytes. Nothing here knows a wall clock or a random number: the same record gives the
 same bytes wherever and whenever it is written.
@@ -21,6 +21,7 @@ Decision = Annotated[str, Meta(extra_json_schema={"enum": ["approve", "step_up",
 Flag = Annotated[str, Meta(extra_json_schema={"enum": _FLAGS})]
 OutcomeFlag = Annotated[str, Meta(extra_json_schema={"enum": [*_FLAGS, "not_in_history"]})]
 Hash16 = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="First 16 hexadecimal digits of a sha256.")]
+KindName = Annotated[str, Meta(pattern="^[a-z]+(-[a-z]+)*$", description="Kind of alert, the record's key.")]
 Score = Annotated[float, Meta(ge=0.0, le=1.0, description="0 to 1, rounded to 6 digits; higher is more suspicious.")]
 
 
@@ -176,6 +177,38 @@ class DeadLetter(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     value: str | None = None
     value_base64: str | None = None
     redacted: str | None = None
+
+
+class Alert(Struct, frozen=True, gc=False, kw_only=True):
+    """Something that somebody should look at, or the word that it is over.
+
+    It speaks of features, shares and counts, never of one event or account, so it holds no personal data.
+
+    Attributes:
+        alert: kind of alert, the record's key.
+        subjects: what it is about, for example names of features, sorted; empty for a kind that has no more than one.
+        status: `firing` when it begins or is told again, `resolved` once it was not seen any more.
+        severity: `page` for somebody who is woken, `ticket` for working hours.
+        text: one line for whoever is on call, about the worst of the subjects.
+        value: what was measured of the worst; null when that is no number.
+        expected: what it was compared with, in the same unit; null when that is no number.
+        since_ms: when the first of the subjects began, epoch milliseconds.
+        at_ms: the look that gave this record, epoch milliseconds.
+        runbook: page of the repository that says what to do.
+        schema: version of this shape.
+    """
+
+    alert: KindName
+    subjects: list[str]
+    status: Literal["firing", "resolved"]
+    severity: Literal["page", "ticket"]
+    text: str
+    value: float | None
+    expected: float | None
+    since_ms: int
+    at_ms: int
+    runbook: str
+    schema: Literal[1] = 1
 
 
 DEAD_LETTER_HEADERS: Final = {

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from features.events import Event, LabelIntake
-from features.records import DeadLetter, Outcome, Verdict
+from features.records import Alert, DeadLetter, Outcome, Verdict
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _RECORDS: Final[dict[str, tuple[Any, str, str]]] = {
@@ -25,6 +25,7 @@ _RECORDS: Final[dict[str, tuple[Any, str, str]]] = {
     "verdict": (Verdict, "Verdict", "Record of the verdicts topic: what the engine says of one event."),
     "outcome": (Outcome, "Outcome", "Record of the outcomes topic: a label with the verdict and features it judges."),
     "dead-letter": (DeadLetter, "Dead letter", "A record that was set aside, as one JSON object in a file."),
+    "alert": (Alert, "Alert", "Record of the alerts topic, and body of the webhook: what somebody should look at."),
 }
 
 _attributes = re.compile(r"^    (\w+): ((?:.|\n {8})*)", re.MULTILINE).findall

@@ -17,6 +17,7 @@ class Name(StrEnum):
     VERDICT = "verdict"
     OUTCOME = "outcome"
     DEAD_LETTER = "dead-letter"
+    ALERT = "alert"
     ALL = "all"
 
 

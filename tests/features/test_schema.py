@@ -16,6 +16,7 @@ from features.events import LabelIntake, Payment
 from features.faults import ERROR_CODES
 from features.records import (
     DEAD_LETTER_HEADERS,
+    Alert,
     Coordinates,
     Judged,
     Outcome,
@@ -68,6 +69,18 @@ OUTCOME = Outcome(
     features={"account_payment_count_1h": 3.0, "account_amount_z_30d": None},
     flags=["approximate"],
     at=Coordinates(3, 4),
+)
+ALERT = Alert(
+    alert="feature-drift",
+    subjects=["account_payment_count_1h"],
+    status="firing",
+    severity="ticket",
+    text="values are not distributed as in training",
+    value=0.3,
+    expected=None,
+    since_ms=1,
+    at_ms=2,
+    runbook="docs/runbooks/feature-drift.md",
 )
 
 
@@ -143,6 +156,8 @@ def test_the_engines_records_fit_their_schemas() -> None:
     assert agrees("verdict", json.loads(encode(approved)))
     assert agrees("outcome", json.loads(encode(OUTCOME)))
     assert agrees("outcome", json.loads(encode(msgspec.structs.replace(OUTCOME, judged=None, features={}))))
+    assert agrees("alert", json.loads(encode(ALERT)))
+    assert agrees("alert", json.loads(encode(msgspec.structs.replace(ALERT, subjects=[], status="resolved"))))
     error = InvalidRecord("wrong_type", "$", "an object", "an array")
     for value in (b"[]", b"\xff", None):
         letter = dead_letter_json(error, topic="t", partition=0, offset=1, value=value, redaction_key=None)
@@ -163,6 +178,9 @@ def test_the_engines_records_fit_their_schemas() -> None:
         ("event", {k: v for k, v in PAYMENT.items() if k != "currency"}),
         ("event", APPLICATION | {"currency": "XXX"}),
         ("dead-letter", {"code": "x"}),
+        ("alert", {**json.loads(encode(ALERT)), "alert": "Feature drift"}),
+        ("alert", {**json.loads(encode(ALERT)), "status": "over"}),
+        ("alert", {**json.loads(encode(ALERT)), "since_ms": 1.5}),
     ],
 )
 def test_schemas_refuse_what_is_wrong(name: str, record: dict) -> None:
@@ -180,11 +198,13 @@ def test_the_contract_explains_every_code_and_every_header() -> None:
 
 def test_the_examples_in_the_contract_are_right() -> None:
     contract = (COMMITTED.parent / "contract.md").read_text(encoding="utf-8")
-    event, label, verdict = re.findall(r"```json\n(.*?)```", contract, flags=re.DOTALL)
+    event, label, verdict, alert = re.findall(r"```json\n(.*?)```", contract, flags=re.DOTALL)
     assert isinstance(decode(event.encode(), key=b"a-1"), Payment)
     assert isinstance(decode_label(label.encode(), key=b"a-1"), LabelIntake)
     assert agrees("verdict", json.loads(verdict))
     assert list(json.loads(verdict)) == list(Verdict.__struct_fields__)
+    assert agrees("alert", json.loads(alert))
+    assert list(json.loads(alert)) == list(Alert.__struct_fields__)
 
 
 def test_the_contract_names_every_field_of_every_event() -> None:
