@@ -1,9 +1,11 @@
 """Names of the worker's metrics, in one place; dashboards and rules in `deploy/` use exactly these."""
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from features.records import Alert
 from streams.log import Output
 
 if TYPE_CHECKING:
@@ -95,3 +97,27 @@ class WarmMetrics:
         self.lag_records = Gauge(
             "assay_warm_lag_records", "Records not yet committed", ["topic", "partition"], registry=self.registry
         )
+        self.alerts_firing = Gauge(
+            "assay_alerts_firing",
+            "Alerts in force by kind, also those that are snoozed",
+            ["alert"],
+            registry=self.registry,
+        )
+        self.alerts_published = Counter(
+            "assay_alerts_published", "Records of the alerts topic", ["alert", "status"], registry=self.registry
+        )
+        self.webhook_failures = Counter(
+            "assay_webhook_failures", "Alerts that could not be posted to the webhook", registry=self.registry
+        )
+
+    def show_alerts(self, in_force: Mapping[str, int], published: Iterable[Alert]) -> None:
+        """Show what is in force after a look, and count what was published of it.
+
+        Args:
+            in_force: how many of every kind, 0 among them; see `streams.alert_book.AlertBook.count_by_kind`.
+            published: records of the look.
+        """
+        for kind, count in in_force.items():
+            self.alerts_firing.labels(kind).set(count)
+        for alert in published:
+            self.alerts_published.labels(alert.alert, alert.status).inc()

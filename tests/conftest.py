@@ -1,10 +1,14 @@
-"""One real Kafka for all tests that ask for it; where none can be had they do not run, and the summary says so."""
+"""What tests need from outside: one real Kafka for all of them, and promtool.
+
+Where it cannot be had the tests that need it do not run, and the summary says so.
+"""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -24,7 +28,8 @@ settings.register_profile("assay", deadline=None, derandomize="CI" in os.environ
 settings.load_profile("assay")
 
 _numbers = count(1)
-NOT_RUN = pytest.StashKey[tuple[list[str], str]]()
+NOT_RUN = pytest.StashKey[list[tuple[list[str], str, str]]]()
+"""Names of tests, what they miss, and why it cannot be had."""
 
 
 @pytest.fixture(scope="session")
@@ -73,21 +78,39 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files first; leave out what needs a broker where none can be had."""
+    """Long files first; leave out what needs something that cannot be had."""
     items.sort(key=lambda item: place_of(item.nodeid))
-    users = [item for item in items if item.get_closest_marker("broker")]
-    if not users or config.option.collectonly:
+    if config.option.collectonly:
         return
-    try:
-        _prepare_broker(config)
-    except AssayError as error:
-        config.stash[NOT_RUN] = [item.nodeid for item in users], str(error)
-        config.hook.pytest_deselected(items=users)
-        items[:] = [item for item in items if item not in users]
+    not_run = []
+    for marker, (missing, prepare) in NEEDED.items():
+        users = [item for item in items if item.get_closest_marker(marker)]
+        if not users:
+            continue
+        try:
+            prepare(config)
+        except AssayError as error:
+            not_run.append(([item.nodeid for item in users], missing, str(error)))
+            config.hook.pytest_deselected(items=users)
+            items[:] = [item for item in items if item not in users]
+    if not_run:
+        config.stash[NOT_RUN] = not_run
 
 
 def _prepare_broker(config: pytest.Config) -> None:
     kafka.prepare(lambda what, done, total: None if done else _say(config, f"{what}: {total} jars, once"))
+
+
+def _find_promtool(config: pytest.Config) -> None:
+    if shutil.which("promtool") is None:
+        raise AssayError("rules are tested with promtool: install it, on Debian with `apt-get install prometheus`")
+
+
+NEEDED: dict[str, tuple[str, Callable[[pytest.Config], None]]] = {
+    "broker": ("no Kafka broker", _prepare_broker),
+    "promtool": ("no promtool", _find_promtool),
+}
+"""Marker of tests to what is missing where it cannot be had, and the check; it raises `AssayError` with the reason."""
 
 
 def _say(config: pytest.Config, line: str) -> None:
@@ -97,7 +120,7 @@ def _say(config: pytest.Config, line: str) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A session that had to have a broker and had none has failed."""
+    """A session that had to have everything and had not has failed."""
     config = session.config
     if NOT_RUN in config.stash:
         if hasattr(config, "workeroutput"):  # one of several test processes: the summary is not its own
@@ -122,9 +145,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name every test that did not run."""
-    if NOT_RUN in config.stash:
-        names, reason = config.stash[NOT_RUN]
-        terminalreporter.section(f"{len(names)} tests did not run: no Kafka broker", red=True, bold=True)
+    for names, missing, reason in config.stash.get(NOT_RUN, []):
+        terminalreporter.section(f"{len(names)} tests did not run: {missing}", red=True, bold=True)
         for name in names:
             terminalreporter.line(name)
         terminalreporter.line(reason)

@@ -176,6 +176,7 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> Non
     assert metrics_in(rule["expr"]) <= METRICS
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["annotations"]["summary"]
+    assert rule["annotations"]["runbook"] == f"docs/runbooks/{rule['alert']}.md"
     assert metrics_in(rule["annotations"]["action"]) <= METRICS | {"assay_batch_seconds", "assay_commit_seconds"}
 
 

@@ -1,0 +1,278 @@
+"""Which alerts are in force, and what is to be told about them: findings of each look in, records out. Pure.
+
+An alert is one kind and subject (`streams.alert_kinds`). It begins with the first finding and is over when it was not
+found for as long as its kind says. What is told at one look of one kind is one record with many subjects, so that forty
+features that move at once are one line and not forty.
+
+Told is what begins, what still goes on after `repeat_ms`, and what is over. A page that comes back after it was told to
+be over is told at once; a ticket not before `repeat_ms` after it was last told, so that one at the edge of its limit is
+not told each hour. A snooze keeps back all of it; when it ends, what is still in force is told at once.
+"""
+
+import math
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from features.errors import AssayError
+from features.records import Alert, six_digits
+from models.finding import Finding, Level
+from models.wording import duration_text
+from streams.alert_kinds import KINDS, concern_of
+
+REPEAT_MS: Final = 4 * 3_600_000
+"""An alert in force is told again after so long, unless the settings say otherwise."""
+
+_Key = tuple[str, str]
+
+
+class Snooze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Somebody knows of an alert and does not want to hear of it for a while.
+
+    Attributes:
+        kind: of alert.
+        subject: which one of the kind; None: all.
+        until_ms: first moment at which it is told again, epoch milliseconds.
+        by: who said so.
+    """
+
+    kind: str
+    subject: str | None
+    until_ms: int
+    by: str
+
+
+class Standing(NamedTuple):
+    """One alert in force, for people to look at.
+
+    Attributes:
+        kind: of alert.
+        subject: which one of the kind; empty for a kind that has one only.
+        text: the newest finding in words.
+        since_ms: first look that found it.
+        seen_ms: newest look that found it.
+        snooze: keeps it back; None: it is told.
+    """
+
+    kind: str
+    subject: str
+    text: str
+    since_ms: int
+    seen_ms: int
+    snooze: Snooze | None
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One alert, as long as anything about it has to be remembered.
+
+    `told_ms` is when it was last told to be firing, `standing` whether that was not taken back yet, `kept_back` whether
+    a snooze has hidden it since.
+    """
+
+    kind: str
+    subject: str
+    level: Level
+    value: float | None
+    expected: float | None
+    text: str
+    since_ms: int
+    seen_ms: int
+    in_force: bool = True
+    told_ms: int | None = None
+    standing: bool = False
+    kept_back: bool = False
+
+
+class _State(msgspec.Struct, forbid_unknown_fields=True):
+    schema: Literal[1]
+    newest_ms: int | None
+    entries: list[_Entry]
+    snoozes: list[Snooze]
+
+
+class AlertBook:
+    """Remembers alerts from look to look.
+
+    Args:
+        repeat_ms: an alert in force is told again after so long.
+
+    >>> book = AlertBook()
+    >>> found = Finding(name="volume", level="act", value=9.0, expected=500.0, text="9 verdicts, usually 500")
+    >>> [(alert.alert, alert.status) for alert in book.observe([found], now_ms=0)]
+    [('volume-drop', 'firing')]
+    >>> book.observe([found], now_ms=3_600_000)
+    []
+    >>> [(alert.status, alert.text) for alert in book.observe([], now_ms=9_000_000)]
+    [('resolved', 'not found for 1.5 hours; it was: 9 verdicts, usually 500')]
+    """
+
+    def __init__(self, repeat_ms: int = REPEAT_MS) -> None:
+        assert repeat_ms > 0
+        self._repeat_ms = repeat_ms
+        self._newest_ms: int | None = None
+        self._entries: dict[_Key, _Entry] = {}
+        self._snoozes: dict[tuple[str, str | None], Snooze] = {}
+
+    def observe(self, findings: Iterable[Finding], now_ms: int) -> list[Alert]:
+        """Take what one look found; give the records to publish, by kind, those that fire first.
+
+        Looks of several watches may come one after another with the same time. What a look does not find may be found
+        by another: an alert is over by time alone. A look older than the newest one changes nothing, and neither does
+        the same look again. Keep the state only after the records were published: then a crash tells an alert twice and
+        never not at all.
+
+        Args:
+            findings: of the look; none is a look too, and ends what is over.
+            now_ms: when it was made, epoch milliseconds.
+        """
+        if self._newest_ms is not None and now_ms < self._newest_ms:
+            return []
+        self._newest_ms = now_ms
+        self._take(findings, now_ms)
+        self._snoozes = {key: snooze for key, snooze in self._snoozes.items() if snooze.until_ms > now_ms}
+        firing, resolved = [], []
+        for key, entry in sorted(self._entries.items()):
+            if now_ms - entry.seen_ms >= KINDS[entry.kind].resolve_ms:
+                entry.in_force = entry.kept_back = False
+            if self._snooze_of(entry) is not None:
+                entry.kept_back = entry.in_force
+            elif entry.in_force and self._is_due(entry, now_ms):
+                entry.told_ms, entry.standing, entry.kept_back = now_ms, True, False
+                firing.append(entry)
+            elif entry.standing and not entry.in_force:
+                entry.standing = False
+                resolved.append(entry)
+            told_lately = entry.told_ms is not None and now_ms - entry.told_ms < self._repeat_ms
+            if not (entry.in_force or entry.standing or told_lately):
+                del self._entries[key]
+        return _records(firing, "firing", now_ms) + _records(resolved, "resolved", now_ms)
+
+    def snooze(self, kind: str, subject: str | None, until_ms: int, by: str) -> None:
+        """Keep alerts back; one for the same kind and subject takes the place of the former.
+
+        Args:
+            kind: of alert.
+            subject: which one of the kind; None: all, also those that are yet to come.
+            until_ms: until when, epoch milliseconds; a moment of the past ends a snooze.
+            by: who wants it, for the others to see.
+
+        Raises:
+            AssayError: there is no such kind, or nobody is named.
+        """
+        if kind not in KINDS:
+            raise AssayError(f"snooze: expected a kind of alert ({', '.join(sorted(KINDS))}), got {kind!r}")
+        if not by.strip():
+            raise AssayError("snooze: expected the name of who wants it, got none")
+        self._snoozes[kind, subject] = Snooze(kind=kind, subject=subject, until_ms=until_ms, by=by)
+
+    def in_force(self) -> list[Standing]:
+        """What is in force as of the newest look, by kind and subject; also what is snoozed."""
+        return [
+            Standing(entry.kind, entry.subject, entry.text, entry.since_ms, entry.seen_ms, self._snooze_of(entry))
+            for _, entry in sorted(self._entries.items())
+            if entry.in_force
+        ]
+
+    def count_by_kind(self) -> dict[str, int]:
+        """How many are in force of every kind, 0 among them; also what is snoozed."""
+        counts = dict.fromkeys(KINDS, 0)
+        for entry in self._entries.values():
+            counts[entry.kind] += entry.in_force
+        return counts
+
+    def state(self) -> bytes:
+        """Everything but `repeat_ms`, as JSON: equal states are equal bytes."""
+        entries = [entry for _, entry in sorted(self._entries.items())]
+        snoozes = sorted(self._snoozes.values(), key=lambda snooze: (snooze.kind, snooze.subject or ""))
+        return msgspec.json.encode(_State(1, self._newest_ms, entries, snoozes), order="sorted")
+
+    @classmethod
+    def restore(cls, data: bytes, repeat_ms: int = REPEAT_MS) -> "AlertBook":
+        """What `state` gave.
+
+        Raises:
+            AssayError: it is not one, or one of a version with other kinds of alerts.
+        """
+        try:
+            state = msgspec.json.decode(data, type=_State)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise AssayError(f"state of the alerts: {error}; remove it, what is in force is told again") from error
+        strange = ({entry.kind for entry in state.entries} | {snooze.kind for snooze in state.snoozes}) - KINDS.keys()
+        if strange:
+            raise AssayError(
+                f"state of the alerts: expected kinds of alerts of this version, got {', '.join(sorted(strange))}; "
+                "remove it, what is in force is told again"
+            )
+        book = cls(repeat_ms)
+        book._newest_ms = state.newest_ms
+        book._entries = {(entry.kind, entry.subject): entry for entry in state.entries}
+        book._snoozes = {(snooze.kind, snooze.subject): snooze for snooze in state.snoozes}
+        return book
+
+    def _take(self, findings: Iterable[Finding], now_ms: int) -> None:
+        """Let each alert know what was found of it; of several findings about one the worst counts."""
+        worst: dict[_Key, _Entry] = {}
+        for finding in findings:
+            kind, subject = concern_of(finding)
+            seen = _Entry(
+                kind=kind.name,
+                subject=subject,
+                level=finding.level,
+                value=six_digits(finding.value),
+                expected=six_digits(finding.expected),
+                text=finding.text,
+                since_ms=now_ms,
+                seen_ms=now_ms,
+            )
+            key = (kind.name, subject)
+            worst[key] = max(worst.get(key, seen), seen, key=_badness)
+        for key, seen in worst.items():
+            known = self._entries.setdefault(key, seen)
+            if known is not seen:
+                known.since_ms = known.since_ms if known.in_force else now_ms
+                known.level, known.value, known.expected = seen.level, seen.value, seen.expected
+                known.text, known.seen_ms, known.in_force = seen.text, now_ms, True
+
+    def _is_due(self, entry: _Entry, now_ms: int) -> bool:
+        """Whether an alert in force that nobody snoozes has to be told now."""
+        if entry.told_ms is None or entry.kept_back or now_ms - entry.told_ms >= self._repeat_ms:
+            return True
+        return not entry.standing and KINDS[entry.kind].severity == "page"
+
+    def _snooze_of(self, entry: _Entry) -> Snooze | None:
+        return self._snoozes.get((entry.kind, entry.subject)) or self._snoozes.get((entry.kind, None))
+
+
+def _badness(entry: _Entry) -> tuple[bool, float, str, str]:
+    """Grows with how bad it is; what is no number is worst."""
+    known = entry.value is not None and entry.expected is not None
+    distance = abs(entry.value - entry.expected) if known else math.inf  # type: ignore[operator]
+    return entry.level == "act", distance, entry.subject, entry.text
+
+
+def _records(entries: Iterable[_Entry], status: Literal["firing", "resolved"], now_ms: int) -> list[Alert]:
+    """One record for each kind; entries come sorted by kind and subject."""
+    records = []
+    for name, group in groupby(entries, key=lambda entry: entry.kind):
+        alike, kind = list(group), KINDS[name]
+        worst = max(alike, key=_badness)
+        text = worst.text if len(alike) == 1 else f"{worst.text}; and {len(alike) - 1} more"
+        if status == "resolved":
+            text = f"not found for {duration_text(kind.resolve_ms / 1000)}; it was: {text}"
+        records.append(
+            Alert(
+                alert=name,
+                subjects=[entry.subject for entry in alike if entry.subject],
+                status=status,
+                severity=kind.severity,
+                text=text,
+                value=worst.value,
+                expected=worst.expected,
+                since_ms=min(entry.since_ms for entry in alike),
+                at_ms=now_ms,
+                runbook=kind.runbook,
+            )
+        )
+    return records
