@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from features.errors import AssayError
 from features.records import Alert, encode
+from streams.broker.certificates import make_certificates
 from streams.config import load_config
 from streams.metrics import WarmMetrics
 from streams.webhook import Webhook, backoff_s, check_url, webhook_of
@@ -34,7 +36,7 @@ ALERT = Alert(
 class Receiver:
     """A server that gives the answers it is told to, then 204; it remembers what came."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.answers: list[int | str] = []
         self.posts: list[tuple[str, dict[str, str], bytes]] = []
         self.released = threading.Event()
@@ -65,6 +67,11 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = self.url.replace("http://", "https://")
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -175,9 +182,27 @@ def test_a_server_without_encryption_is_no_https(receiver: Receiver, failures: C
     assert failed(failures) == 1
 
 
+def test_only_a_certificate_that_this_machine_trusts_is_taken(
+    failures: Counter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, authority = tmp_path / "server.pem", tmp_path / "authority.pem"
+    make_certificates(server, authority)
+    receiver = Receiver(server)
+    try:
+        assert not Webhook(receiver.url, "t", failures, waits_s=()).post(ALERT)
+        assert "certificate verify failed" in caplog.text
+        assert receiver.posts == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        assert Webhook(receiver.url, "t", failures, waits_s=()).post(ALERT)
+    finally:
+        receiver.stop()
+    assert [body for _, _, body in receiver.posts] == [encode(ALERT)]
+
+
 def test_http_goes_through_no_proxy(receiver: Receiver, failures: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1/")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1/")
     assert Webhook(receiver.url, "t", failures, waits_s=()).post(ALERT)
 
 
