@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from features.faults import ERROR_CODES
 from features.records import Alert
 from streams.log import Output
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from streams.snapshotter import Snapshotter
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def _begin_at_0(dead_letters: Counter) -> None:
+    """Let every code be there from the start: a counter that appears with 1 is no increase to Prometheus."""
+    for code in ERROR_CODES:
+        dead_letters.labels(code)
 
 
 class WorkerMetrics:
@@ -24,6 +31,7 @@ class WorkerMetrics:
             "assay_verdicts", "Published verdicts by decision", ["decision"], registry=self.registry
         )
         self.dead_letters = Counter("assay_dead_letters", "Refused records by code", ["code"], registry=self.registry)
+        _begin_at_0(self.dead_letters)
         self.duplicates = Counter("assay_duplicates", "Repeated events, not judged again", registry=self.registry)
         self.not_plain = Counter(
             "assay_not_plain", "Records that took the long way through the decoder", registry=self.registry
@@ -88,6 +96,7 @@ class WarmMetrics:
         self.dead_letters = Counter(
             "assay_warm_dead_letters", "Refused records by code", ["code"], registry=self.registry
         )
+        _begin_at_0(self.dead_letters)
         self.commit_age_seconds = Gauge(
             "assay_warm_commit_age_seconds",
             "For how long commits have stood still although there is something to commit",

@@ -8,9 +8,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from features.errors import AssayError, InvalidRecord
+from features.faults import ERROR_CODES
 from streams.http_server import HttpServer
 from streams.log import Output, SetAside
-from streams.metrics import WorkerMetrics
+from streams.metrics import WarmMetrics, WorkerMetrics
 
 
 class Worker:
@@ -68,6 +69,19 @@ def test_metrics_are_what_was_counted(server: HttpServer, worker: Worker) -> Non
     assert values["assay_dead_letters_total", "not_json"] == 4
     assert values["assay_duplicates_total",] == 8
     assert values["assay_batch_seconds_bucket", "+Inf"] == 0
+
+
+@pytest.mark.parametrize(
+    ("metrics", "name"),
+    [(WorkerMetrics, "assay_dead_letters_total"), (WarmMetrics, "assay_warm_dead_letters_total")],
+)
+def test_every_code_is_there_from_the_start_so_that_the_first_letter_is_an_increase(
+    metrics: type[WorkerMetrics | WarmMetrics], name: str
+) -> None:
+    registry = metrics().registry
+    assert {code: registry.get_sample_value(name, {"code": code}) for code in ERROR_CODES} == dict.fromkeys(
+        ERROR_CODES, 0.0
+    )
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
