@@ -20,11 +20,11 @@ from features.keys import keys_of
 from features.packing import HEADER_BYTES, SCHEMA, PackedAccounts
 from features.rocks_store import RocksStore
 from streams.beside import InThread
-from streams.commands.models import SHIPPED
 from streams.config import load_config
 from streams.log import LogRecord
 from streams.model_in_force import ModelInForce, open_model
 from streams.partition import Partition
+from streams.shipped_model import SHIPPED
 from streams.signature import everybody
 from streams.warm_up import warm_up
 

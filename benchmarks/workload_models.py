@@ -29,10 +29,10 @@ from models.manifest import Trained
 from models.policy import Policy
 from models.reference import reference_of
 from models.training import detector_inputs
-from streams.commands.models import SHIPPED
 from streams.log import JudgedFeatures, LogRecord
 from streams.model_in_force import ModelInForce, open_model
 from streams.partition import Partition
+from streams.shipped_model import SHIPPED
 from streams.signature import everybody
 
 TREES, LEAVES = 300, 31

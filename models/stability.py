@@ -15,11 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalogue import FEATURES
 from models.finding import Finding, Level
 from models.reference import FeatureReference, Reference
 from models.summary import Counts
 from models.watch_limits import StabilityLimits
 
+CLOCK_FEATURES = frozenset(feature.name for feature in FEATURES.features if feature.unit in ("hour", "weekday"))
+"""Features that only say what time it is."""
 _HALF_A_ROW = 0.5  # added to each bin, so that an empty one has a logarithm
 
 
@@ -83,9 +86,14 @@ def joined_bins(reference: Sequence[int], least_share: float) -> NDArray[np.int6
 
 
 def drifted(reference: Reference, counts: Counts, limits: StabilityLimits) -> list[Finding]:
-    """Features, and the score, whose distribution is no longer that of training; nothing below the least rows."""
+    """Features, and the score, whose distribution is no longer that of training; nothing below the least rows.
+
+    Features that only say what time it is are left out: in any hour they are not what they are in a whole week.
+    """
     found = []
     for feature, seen in zip(reference.features, counts.bins, strict=bool(counts.bins)):
+        if feature.name in CLOCK_FEATURES:
+            continue
         found += _moved(f"psi:{feature.name}", f"values of {feature.name}", feature.counts, seen, limits)
     groups = joined_bins(reference.score_counts, limits.least_reference_share)
     trained, seen_scores = (np.bincount(groups, weights=side) for side in (reference.score_counts, counts.scores))

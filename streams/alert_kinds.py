@@ -67,6 +67,8 @@ _ALL: Final = (
               _ASKED_EACH_HOUR_MS, level="warn"),
     AlertKind("train-serve-skew", "page", "skew:", "Everybody who is judged, and whoever has to prove a verdict.",
               _ASKED_EACH_DAY_MS),
+    AlertKind("model-unknown", "ticket", "model-unknown:", "Whoever is judged: nobody sees whether inputs change.",
+              _ASKED_EACH_MINUTE_MS),
     AlertKind("feature-drift", "ticket", "psi:", "Nobody yet: the model sees traffic that it was not trained on.",
               _ASKED_EACH_HOUR_MS),
     AlertKind("score-drift", "ticket", "psi:score", "Customers or the platform: scores no longer mean what they did.",

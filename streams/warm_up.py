@@ -47,7 +47,7 @@ def _explain(model: ModelInForce) -> None:
 
 
 if __name__ == "__main__":
-    from streams.commands.models import SHIPPED
     from streams.model_in_force import open_model
+    from streams.shipped_model import SHIPPED
 
     warm_up(open_model(SHIPPED))

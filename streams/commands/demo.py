@@ -33,10 +33,10 @@ def demo(
     """
     from rich.console import Console
 
-    from streams.commands.models import SHIPPED
     from streams.demo import run_demo
     from streams.demo_report import lines_of, report, to_json
     from streams.model_in_force import open_model
+    from streams.shipped_model import SHIPPED
 
     console = Console(stderr=True)
     result = run_demo(out, events, seed, open_model(SHIPPED), lambda text: console.print(f"· {text}", highlight=False))

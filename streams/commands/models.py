@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streams.shipped_model import SHIPPED
+
 if TYPE_CHECKING:
     from streams.model_in_force import ModelInForce
-
-SHIPPED = Path(__file__).resolve().parents[2] / "models" / "shipped"
-"""A small model trained on simulated events: the first verdict needs nothing else."""
 
 
 def open_models(reference: str, directory: Path) -> "tuple[ModelInForce, Callable[[str], ModelInForce]]":

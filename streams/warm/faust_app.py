@@ -15,9 +15,8 @@ from faust.types.auth import CredentialsT, SASLMechanism
 
 from streams.config import Config
 from streams.kafka_clients import connection
+from streams.topics import LARGEST_STATE
 
-LARGEST_REQUEST_BYTES = 2_097_176
-"""What the dead-letter topics take: a large record and its reason."""
 COMMIT_EVERY_S = 1.0
 REQUEST_S = 30.0
 _BLOCK_CACHE_BYTES = 8 << 20
@@ -65,7 +64,8 @@ def make_app(config: Config, partitions: int) -> faust.App:
         processing_guarantee="at_least_once",  # its exactly_once is not; every effect of ours may be repeated
         producer_acks=-1,
         producer_request_timeout=REQUEST_S,
-        producer_max_request_size=LARGEST_REQUEST_BYTES,
+        producer_max_request_size=LARGEST_STATE,
+        producer_compression_type="lz4",  # states are JSON with many zeros
         producer_linger=0.005,
         consumer_auto_offset_reset="earliest",
         key_serializer="raw",

@@ -41,6 +41,7 @@ def add_labels_agent(
     topics: LabelTopics,
     ids_topic: str,
     step: Step,
+    send: Send,
     ages: CommitAges,
     metrics: WarmMetrics,
     leave: Callable[[BaseException], None],
@@ -52,11 +53,11 @@ def add_labels_agent(
         topics: see there.
         ids_topic: where the ids of labels that were put in are kept.
         step: what to do with a record.
+        send: see `sender`.
         ages: is told what was worked on.
         metrics: counts.
         leave: ends the process; Faust would acknowledge a record in whose handling an error was raised.
     """
-    send = sender(app)
     known = app.Table(
         LABEL_IDS,
         key_type=bytes,

@@ -11,13 +11,13 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from features.errors import AssayError
-from models.breaker import Transition
 from models.finding import Finding
 from models.minutes import MINUTE_MS, Minute, Minutes
 from models.reference import Reference
 from models.summary import Summary
 from models.watch import Watch
 from models.watch_limits import WatchLimits
+from streams.alert_kinds import breaker_findings
 
 _log = logging.getLogger("assay.warm")
 WAIT_MS = 30_000
@@ -38,22 +38,21 @@ class Judged(NamedTuple):
 
     Attributes:
         time_ms: of the judgement; None: nothing was judged.
-        findings: what is wrong.
-        transitions: of the breaker.
+        findings: what is wrong; also that the breaker is not closed.
     """
 
     time_ms: int | None
     findings: list[Finding]
-    transitions: list[Transition]
 
 
-NOTHING = Judged(None, [], [])
+NOTHING = Judged(None, [])
 
 
 class _State(msgspec.Struct, forbid_unknown_fields=True):
     schema: Literal[1]
     model: str | None
     next_ms: int | None
+    breaker_reason: str
     watch: msgspec.Raw
 
 
@@ -75,6 +74,7 @@ class TrafficWatch:
         self._watch: Watch | None = None
         self._model: str | None = None
         self._next_ms: int | None = None
+        self._breaker_reason = ""
 
     def summary(self, summary: Summary) -> bool:
         """Count a summary; False if it was counted before."""
@@ -92,7 +92,6 @@ class TrafficWatch:
         for minute in taken:
             by_minute.setdefault(minute.minute_ms, []).append(minute)
         findings: list[Finding] = []
-        transitions: list[Transition] = []
         judged = False
         for minute_ms in range(self._next_ms, until_ms, MINUTE_MS):
             watch, found = self._watch_of(by_minute.get(minute_ms, []))
@@ -100,10 +99,12 @@ class TrafficWatch:
             if watch is not None:
                 watched = watch.judge(minute_ms, by_minute.get(minute_ms, []))
                 findings += watched.findings
-                transitions += [] if watched.transition is None else [watched.transition]
+                if watched.transition is not None:
+                    self._breaker_reason = watched.transition.reason
+                findings += breaker_findings(watch.breaker, self._limits.breaker.action, self._breaker_reason)
             judged = True
         self._next_ms = max(self._next_ms, until_ms)
-        return Judged(tick.time_ms, findings, transitions) if judged else NOTHING
+        return Judged(tick.time_ms, findings) if judged else NOTHING
 
     def _watch_of(self, minutes: list[Minute]) -> tuple[Watch | None, list[Finding]]:
         """The watch of the model that judged most of a minute; what is wrong if its reference cannot be opened."""
@@ -134,7 +135,7 @@ class TrafficWatch:
     def watch_state(self) -> bytes:
         """The large state, which judging changes; store it before the small one."""
         watch = b"null" if self._watch is None else self._watch.state()
-        return msgspec.json.encode(_State(1, self._model, self._next_ms, msgspec.Raw(watch)))
+        return msgspec.json.encode(_State(1, self._model, self._next_ms, self._breaker_reason, msgspec.Raw(watch)))
 
     def restore(self, minutes_state: bytes | None, watch_state: bytes | None) -> None:
         """Go on from what was stored; None where nothing was.
@@ -147,7 +148,7 @@ class TrafficWatch:
                 state = msgspec.json.decode(watch_state, type=_State)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise AssayError(f"state of the traffic watch: {error}; remove it, the watch begins anew") from error
-            self._model, self._next_ms = state.model, state.next_ms
+            self._model, self._next_ms, self._breaker_reason = state.model, state.next_ms, state.breaker_reason
             if state.model is not None:
                 reference = self._open_reference(state.model)
                 self._watch = Watch.restore(state.model, reference, self._limits, bytes(state.watch))

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NoReturn
@@ -12,7 +12,11 @@ import faust
 from confluent_kafka.admin import AdminClient
 
 from features.errors import AssayError
+from features.records import Alert
+from features.windows import HOUR_MS
+from models.watch_limits import WatchLimits
 from streams.admin import connect
+from streams.beside import InThread
 from streams.config import Config
 from streams.http_server import HttpServer
 from streams.kafka_clients import connection
@@ -21,9 +25,14 @@ from streams.topics import LABEL_IDS
 from streams.warm.commit_age import CommitAges, Place
 from streams.warm.faust_app import make_app
 from streams.warm.group_offsets import GroupOffsets
-from streams.warm.label_step import LabelTopics, label_step, label_topics
-from streams.warm.labels_agent import add_labels_agent
+from streams.warm.label_step import label_step, label_topics
+from streams.warm.labels_agent import add_labels_agent, sender
 from streams.warm.liveness import Liveness
+from streams.warm.references import references_of
+from streams.warm.telemetry_agent import TelemetryAgent, telemetry_topics
+from streams.warm.telemetry_step import TelemetryFold
+from streams.warm.traffic_watch import TrafficWatch
+from streams.webhook import webhook_of
 
 _log = logging.getLogger("assay.warm")
 _ANSWER_S = 10.0
@@ -42,10 +51,10 @@ class WarmWorker:
 
     def __init__(self, config: Config) -> None:
         prefix = config.text("topics.prefix")
-        topics = label_topics(prefix)
+        topics, telemetry = label_topics(prefix), telemetry_topics(prefix)
         ids_topic = f"{prefix}warm.{LABEL_IDS}"
         client, _ = connect(connection(config))
-        partitions = _check_topics(client, topics, ids_topic)
+        partitions = _check_topics(client, (*topics, ids_topic), telemetry)
         internal_key = config.secret("security.internal_key").encode() or None
         if internal_key is None and not config.flag("security.trust_internal"):
             raise AssayError(
@@ -53,6 +62,8 @@ class WarmWorker:
                 "key of the engine, or security.trust_internal where only this process can write labels into the log"
             )
         self.metrics = WarmMetrics()
+        self._webhook = webhook_of(config, self.metrics.webhook_failures)
+        self._posting = InThread("assay-webhook")
         ages = CommitAges()
         offsets = GroupOffsets(client, config.text("warm.group"))
         self.liveness = Liveness(ages, offsets, self.metrics, config.number("warm.stalled_seconds"), leave)
@@ -62,8 +73,30 @@ class WarmWorker:
             internal_key=internal_key,
             redaction_key=config.secret("security.redaction_key").encode() or None,
         )
-        add_labels_agent(self.app, topics, ids_topic, step, ages, self.metrics, _leave_for)
-        add_beat(self.app, self.liveness, frozenset({topics.labels}))
+        send = sender(self.app)
+        add_labels_agent(self.app, topics, ids_topic, step, send, ages, self.metrics, _leave_for)
+        open_reference, repeat_ms = references_of(config), int(config.number("alerts.repeat_hours") * HOUR_MS)
+        TelemetryAgent(
+            self.app,
+            telemetry,
+            lambda: TelemetryFold(TrafficWatch(open_reference, WatchLimits()), repeat_ms),
+            send,
+            self._told,
+            ages,
+            self.metrics,
+            _leave_for,
+        )
+        add_beat(self.app, self.liveness, frozenset({topics.labels, telemetry.telemetry}))
+
+    def _told(self, alert: Alert) -> None:
+        """An alert was published: say it in the log too, and post it beside the event loop."""
+        level = logging.WARNING if alert.status == "firing" else logging.INFO
+        _log.log(level, "%s is %s: %s", alert.alert, alert.status, alert.text)
+        self._posting.begin(partial(self._post, alert))
+
+    def _post(self, alert: Alert) -> None:
+        if self._webhook is not None:
+            self._webhook.post(alert)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT: then what was begun is ended and committed."""
@@ -120,21 +153,20 @@ def _leave_for(error: BaseException) -> NoReturn:
     leave(f"{type(error).__name__}: {error}")
 
 
-def _check_topics(client: AdminClient, topics: LabelTopics, ids_topic: str) -> int:
-    """See that topics are there, with one number of partitions; that number."""
+def _check_topics(client: AdminClient, partitioned: Sequence[str], single: Sequence[str]) -> int:
+    """See that topics are there, those of accounts with one number of partitions; that number."""
     found = client.list_topics(timeout=_ANSWER_S).topics
-    names = (*topics, ids_topic)
-    missing = [name for name in names if name not in found]
+    missing = [name for name in (*partitioned, *single) if name not in found]
     if missing:
         raise AssayError(
             f"topics are missing, or this user has no right to them: {', '.join(missing)}; create them with "
             "`assay topics apply`, or grant the rights listed in docs/security.md"
         )
-    partitions = {name: len(found[name].partitions) for name in names}
+    partitions = {name: len(found[name].partitions) for name in partitioned}
     if len(set(partitions.values())) > 1:
         text = ", ".join(f"{name} has {count}" for name, count in partitions.items())
         raise AssayError(
             f"expected as many partitions of each topic, because a label goes to the partition of its account; {text}: "
             "make them anew with `assay topics apply` under another --prefix"
         )
-    return partitions[topics.labels]
+    return partitions[partitioned[0]]

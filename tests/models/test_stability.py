@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.bins import count_bins, count_scores, score_micro
-from models.reference import Reference
+from models.reference import FeatureReference, Reference
 from models.stability import drifted, joined_bins, missing_changed, psi
 from models.summary import Counts, count_batch
 from models.watch_limits import StabilityLimits
@@ -156,3 +156,14 @@ def test_a_value_that_training_never_had_is_drift_of_a_feature_of_few_values() -
     index = psi(constant.counts, counts.tolist())
     assert index is not None
     assert index.excess > 1.0
+
+
+def test_what_only_says_what_time_it_is_does_not_drift() -> None:
+    """Night after a training of whole weeks is no drift; the same bins under another name are."""
+    for name, expected in (("event_local_hour", []), ("account_payment_count_1h", ["psi:account_payment_count_1h"])):
+        feature = FeatureReference(name=name, edges=(5.0,), counts=(5_000, 5_000), missing=0)
+        reference = Reference(
+            features=(feature,), score_counts=(0,) * 49 + (10_000,), decision_counts=(10_000, 0, 0, 0)
+        )
+        counts = Counts(sampled=5_000, bins=((5_000, 0),), missing=(0,))
+        assert [finding.name for finding in drifted(reference, counts, StabilityLimits())] == expected

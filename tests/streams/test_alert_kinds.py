@@ -1,4 +1,4 @@
-"""Every finding that the models can make has one kind of alert, and every kind has findings and a page."""
+"""Every finding that models and warm path can make has one kind of alert, and every kind has findings and a page."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ from models.finding import Finding, Level
 from streams.alert_kinds import BREAKER, KINDS, AlertKind, breaker_findings, concern_of
 
 ROOT = Path(__file__).parents[2]
-MODELS = sorted((ROOT / "models").glob("*.py"))
+MODULES = sorted([*(ROOT / "models").glob("*.py"), *(ROOT / "streams" / "warm").glob("*.py")])
 MEASURES = {"alert", "step_up", "review", "decline"}
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
@@ -57,7 +57,7 @@ def names_in(source: str) -> set[str]:
     return found
 
 
-NAMES = set().union(*(names_in(path.read_text(encoding="utf-8")) for path in MODELS))
+NAMES = set().union(*(names_in(path.read_text(encoding="utf-8")) for path in MODULES))
 
 
 def test_the_walk_finds_names_however_they_are_given() -> None:
@@ -73,7 +73,7 @@ def calls():
 
 
 def test_the_walk_covers_every_place_that_makes_a_finding() -> None:
-    texts = [path.read_text(encoding="utf-8") for path in MODELS]
+    texts = [path.read_text(encoding="utf-8") for path in MODULES]
     made = sum(len(list(calls_of(ast.parse(text), "Finding"))) for text in texts)
     assert made == sum(len(re.findall(r"(?<!class )\bFinding\(", text)) for text in texts) >= 8
     assert {"volume", "psi:score", "psi:*", "missing:*", "level:alert"} <= NAMES
@@ -81,7 +81,7 @@ def test_the_walk_covers_every_place_that_makes_a_finding() -> None:
 
 @pytest.mark.parametrize("level", ["warn", "act"])
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_every_finding_of_the_models_has_a_kind(name: str, level: Level) -> None:
+def test_every_finding_has_a_kind(name: str, level: Level) -> None:
     kind, subject = concern_of(finding(name.replace("*", "the_subject"), level))
     assert kind.finding == name.replace("*", "")
     assert kind.level in (None, level)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from features.errors import AssayError
-from streams.commands.models import SHIPPED
 from streams.demo import DemoResult, run_demo
 from streams.demo_report import lines_of, report, to_json
 from streams.model_in_force import open_model
+from streams.shipped_model import SHIPPED
 
 EVENTS = 120_000
 

@@ -7,9 +7,9 @@ import pytest
 from features.catalogue import FEATURES
 from models.artefact import load_artefact
 from streams import shipped
-from streams.commands.models import SHIPPED
 from streams.model_in_force import open_model
 from streams.score import ScoreRequest, score
+from streams.shipped_model import SHIPPED
 from streams.simulator import Scenario, simulate
 from streams.simulator.writer import write
 from streams.train import TrainRequest, train_files

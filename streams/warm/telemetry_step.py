@@ -1,0 +1,89 @@
+"""What becomes of one record of the telemetry log: alerts to publish and states to store. No Faust, no clock."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from features.records import Alert, encode
+from models.summary import Summary
+from streams.alert_book import AlertBook
+from streams.publisher import Message
+from streams.warm.traffic_watch import Tick, TrafficWatch
+
+WATCH, ALERTS, MINUTES = b"watch", b"alerts", b"minutes"
+"""Rows of the table of states."""
+
+
+class _Tagged(msgspec.Struct):
+    type: str = "summary"
+
+
+_kind = msgspec.json.Decoder(_Tagged).decode
+_summary = msgspec.json.Decoder(Summary).decode
+_tick = msgspec.json.Decoder(Tick).decode
+
+
+class TelemetryStep(NamedTuple):
+    """What one record asks for, in this order: publish, then store one row after the other.
+
+    The order makes a crash harmless between any two of them: what was published may be published again, a minute whose
+    judgement is stored is not judged again, and what is not stored is counted from the log once more.
+
+    Attributes:
+        alerts: what to tell.
+        rows: states to store.
+    """
+
+    alerts: list[Alert]
+    rows: list[tuple[bytes, bytes]]
+
+
+class TelemetryFold:
+    """The traffic watch and the book of alerts, as far as the log was read.
+
+    Args:
+        watch: new.
+        repeat_ms: an alert in force is told again after so long.
+    """
+
+    def __init__(self, watch: TrafficWatch, repeat_ms: int) -> None:
+        self.watch = watch
+        self._repeat_ms = repeat_ms
+        self.book = AlertBook(repeat_ms)
+
+    def restore(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Go on from stored rows; None where there is none.
+
+        Raises:
+            AssayError: one of them cannot be read.
+        """
+        self.watch.restore(rows[MINUTES], rows[WATCH])
+        alerts = rows[ALERTS]
+        if alerts is not None:
+            self.book = AlertBook.restore(alerts, self._repeat_ms)
+
+    def step(self, value: bytes) -> TelemetryStep:
+        """Fold one record.
+
+        Raises:
+            msgspec.MsgspecError: it is neither a summary nor a tick.
+        """
+        if _kind(value).type == "summary":
+            self.watch.summary(_summary(value))
+            return TelemetryStep([], [(MINUTES, self.watch.minutes_state())])
+        judged = self.watch.tick(_tick(value))
+        if judged.time_ms is None:
+            return TelemetryStep([], [])
+        alerts = self.book.observe(judged.findings, judged.time_ms)
+        rows = [
+            (WATCH, self.watch.watch_state()),
+            (ALERTS, self.book.state()),
+            (MINUTES, self.watch.minutes_state()),
+        ]
+        return TelemetryStep(alerts, rows)
+
+
+def alert_message(topic: str, alert: Alert) -> Message:
+    """The record of an alert."""
+    return Message(topic, 0, alert.alert.encode(), encode(alert), None)
