@@ -23,8 +23,9 @@ def warm(
     """Put labels into the events log, and watch what the engine sees and decides.
 
     A Faust worker, at least once, with effects that may be repeated: a label that is put in twice is a duplicate to the
-    engine, an alert that is told twice is the same alert. Runs until SIGTERM or SIGINT; start more workers, each with its own --directory, to share partitions. A
-    worker that stands still ends by itself, so let a supervisor start it again. `assay config` lists every setting.
+    engine, an alert that is told twice is the same alert. Runs until SIGTERM or SIGINT; start more workers, each with
+    its own --directory, to share partitions. A worker that stands still ends by itself, so let a supervisor start it
+    again. `assay config` lists every setting.
     """
     from streams.warm.worker import WarmWorker, serving
 
