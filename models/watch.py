@@ -1,8 +1,8 @@
 """The watch over a running engine: minutes of telemetry in, findings and the breaker's changes out.
 
-It puts the single tests together and says when each is made: missing values and breaker every minute, levels every
-minute once there is a seasonal band, distributions and seasons every hour. What needs labels is apart
-(`models.cohorts`), because it is asked once a day.
+It puts the single tests together and says when each is made: missing values and distributions as soon as there are
+rows enough to tell, the breaker every minute, levels every minute once there is a seasonal band, seasons every hour.
+What needs labels is apart (`models.cohorts`), because it is asked once a day.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     schema: Literal[1]
     model: str
     newest_ms: int | None
-    hour: Counts
+    gathered: Counts
     unjudged: Counts
     breaker: BreakerState
     seasons: msgspec.Raw
@@ -57,7 +57,7 @@ class Watch:
         self.breaker = BreakerState()
         self._model, self._reference, self._limits = model, reference, limits
         self._newest_ms: int | None = None
-        self._hour = self._unjudged = Counts()
+        self._gathered = self._unjudged = Counts()
         self._seasons = SeasonalHistory(limits.seasonal)
         self._score_level = ChangeDetector(limits.change)
         self._alert_level = ChangeDetector(limits.change)
@@ -87,10 +87,13 @@ class Watch:
         assert all(minute.minute_ms == minute_ms for minute in minutes)
         total = sum((minute.counts for minute in minutes), Counts())
         mine = sum((minute.counts for minute in minutes if minute.model == self._model), Counts())
-        self._hour, self._unjudged = self._hour + mine, self._unjudged + mine
+        self._gathered, self._unjudged = self._gathered + mine, self._unjudged + mine
         if self._unjudged.sampled >= self._limits.stability.least_missing_rows:
             findings += missing_changed(self._reference, self._unjudged, self._limits.stability)
             self._unjudged = Counts()
+        if self._gathered.sampled >= self._limits.stability.least_rows:
+            findings += drifted(self._reference, self._gathered, self._limits.stability)
+            self._gathered = Counts()
         findings += self._levels(minute_ms, total)
         _, _, review, decline = total.decisions
         asked = BreakerInput(
@@ -110,7 +113,7 @@ class Watch:
     def change_model(self, model: str, reference: Reference) -> None:
         """Another model is in force: distributions are compared with its reference, levels begin anew."""
         self._model, self._reference = model, reference
-        self._hour = self._unjudged = Counts()
+        self._gathered = self._unjudged = Counts()
         self._score_level = ChangeDetector(self._limits.change)
         self._alert_level = ChangeDetector(self._limits.change)
 
@@ -120,7 +123,7 @@ class Watch:
             schema=1,
             model=self._model,
             newest_ms=self._newest_ms,
-            hour=self._hour,
+            gathered=self._gathered,
             unjudged=self._unjudged,
             breaker=self.breaker,
             seasons=msgspec.Raw(self._seasons.state()),
@@ -147,7 +150,7 @@ class Watch:
             )
         watch = cls(model, reference, limits)
         watch.breaker, watch._newest_ms = state.breaker, state.newest_ms
-        watch._hour, watch._unjudged = state.hour, state.unjudged
+        watch._gathered, watch._unjudged = state.gathered, state.unjudged
         watch._seasons = SeasonalHistory.restore(limits.seasonal, bytes(state.seasons))
         watch._score_level = ChangeDetector.restore(limits.change, bytes(state.score_level))
         watch._alert_level = ChangeDetector.restore(limits.change, bytes(state.alert_level))
@@ -160,9 +163,6 @@ class Watch:
         findings: list[Finding] = []
         for hour in range(self._newest_ms // HOUR_MS, minute_ms // HOUR_MS):
             findings += self._seasons.judge(hour * HOUR_MS)
-            if self._hour.sampled >= self._limits.stability.least_rows:
-                findings += drifted(self._reference, self._hour, self._limits.stability)
-                self._hour = Counts()
         return findings
 
     def _levels(self, minute_ms: int, total: Counts) -> list[Finding]:

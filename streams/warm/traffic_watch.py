@@ -5,7 +5,7 @@ judged, and so that the same log gives the same findings whoever folds it, and w
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -97,7 +97,8 @@ class TrafficWatch:
             watch, found = self._watch_of(by_minute.get(minute_ms, []))
             findings += found
             if watch is not None:
-                watched = watch.judge(minute_ms, by_minute.get(minute_ms, []))
+                minutes = by_minute.get(minute_ms, [])
+                watched = watch.judge(minute_ms, minutes, model_available=_has_model(minutes))
                 findings += watched.findings
                 if watched.transition is not None:
                     self._breaker_reason = watched.transition.reason
@@ -154,3 +155,12 @@ class TrafficWatch:
                 self._watch = Watch.restore(state.model, reference, self._limits, bytes(state.watch))
         if minutes_state is not None:
             self._minutes = Minutes.restore(minutes_state)
+
+
+def _has_model(minutes: Sequence[Minute]) -> bool:
+    """Whether most events of a minute were judged by the model that should be in force; also if there were none."""
+    verdicts = sum(minute.counts.verdicts for minute in minutes)
+    without = sum(
+        max(minute.counts.verdicts - minute.counts.scored, minute.counts.flags.get("degraded", 0)) for minute in minutes
+    )
+    return 2 * without <= verdicts
