@@ -1,15 +1,14 @@
 """Warm workers as processes, and records for them."""
 
-import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import orjson
 from confluent_kafka import Message
 
 from tests.streams.logs import START_MS
-from tests.streams.workers import ASSAY, environment
+from tests.streams.workers import environment, worker
 
 KEY = "the key of the engine"
 
@@ -30,17 +29,8 @@ def warm_environment(bootstrap: str, prefix: str, directory: Path, **more: str) 
     )
 
 
-@contextmanager
-def warm_worker(settings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A running `assay warm`; killed at the end if it still runs."""
-    with log.open("ab") as file:
-        process = subprocess.Popen([ASSAY, "warm"], env=settings, stdout=file, stderr=file)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+warm_worker = partial(worker, command="warm")
+"""A running `assay warm`; killed at the end if it still runs."""
 
 
 def label(number: int, account: str, partition: int, judged: str = "fraud") -> tuple[bytes, bytes, int]:
