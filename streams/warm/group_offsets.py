@@ -7,6 +7,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from features.errors import AssayError
+from streams.topic_reader import TopicReader
 from streams.warm.commit_age import Place
 
 _ANSWER_S = 10.0
@@ -18,11 +19,13 @@ class GroupOffsets:
     Args:
         client: asks.
         group: of the warm path.
+        reader: looks into partitions.
     """
 
-    def __init__(self, client: AdminClient, group: str) -> None:
+    def __init__(self, client: AdminClient, group: str, reader: TopicReader) -> None:
         self._client = client
         self._group = group
+        self._reader = reader
 
     def committed(self, places: frozenset[Place]) -> Mapping[Place, int]:
         """See `Offsets`."""
@@ -30,6 +33,16 @@ class GroupOffsets:
         answer = self._client.list_consumer_group_offsets([asked], request_timeout=_ANSWER_S)[self._group]
         found = _result(answer, f"asking what {self._group} has committed")
         return {Place(one.topic, one.partition): max(-1, one.offset) for one in found.topic_partitions}
+
+    def begin_of(self, place: Place) -> int:
+        """See `streams.warm.continuity.LogView`."""
+        committed = self.committed(frozenset({place}))[place]
+        return committed if committed >= 0 else self._reader.bounds(*place).low
+
+    def has_records(self, place: Place, start: int, end: int) -> bool:
+        """See `streams.warm.continuity.LogView`; what retention has dropped is not there."""
+        start = max(start, self._reader.bounds(*place).low)
+        return any(self._reader.read(*place, start, end))
 
     def ends(self, places: frozenset[Place]) -> Mapping[Place, int]:
         """See `Offsets`."""

@@ -4,17 +4,20 @@ A label is put into the events log and acknowledged by the broker before its id 
 commit its offset. So after a crash it may be put in twice, which the engine notices, and never not at all.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 import faust
 
+from features.errors import AssayError
 from streams.log import Headers, LogRecord
 from streams.metrics import WarmMetrics
 from streams.publisher import Message
 from streams.topics import LABEL_IDS
 from streams.warm.commit_age import CommitAges, Place
+from streams.warm.continuity import Continuity
 from streams.warm.faust_app import TABLE_OPTIONS
 from streams.warm.label_step import LabelStep, LabelTopics, PutIn, Refused
 
@@ -42,6 +45,7 @@ def add_labels_agent(
     ids_topic: str,
     step: Step,
     send: Send,
+    continuity: Continuity,
     ages: CommitAges,
     metrics: WarmMetrics,
     leave: Callable[[BaseException], None],
@@ -54,6 +58,7 @@ def add_labels_agent(
         ids_topic: where the ids of labels that were put in are kept.
         step: what to do with a record.
         send: see `sender`.
+        continuity: sees to it that no record is passed over.
         ages: is told what was worked on.
         metrics: counts.
         leave: ends the process; Faust would acknowledge a record in whose handling an error was raised.
@@ -68,6 +73,11 @@ def add_labels_agent(
 
     async def take(event: faust.EventT[bytes]) -> None:
         message = event.message
+        place = Place(message.topic, message.partition)
+        loop = asyncio.get_running_loop()
+        hole = await loop.run_in_executor(None, continuity.hole_before, place, message.offset)
+        if hole is not None:
+            raise AssayError(f"{place.topic}[{place.partition}]: records {hole[0]} to {hole[1]} were passed over")
         taken = step(_record(message), message.partition, topics, known)
         if isinstance(taken, PutIn):
             await send(taken.message)
@@ -78,7 +88,13 @@ def add_labels_agent(
             metrics.dead_letters.labels(taken.error.code).inc()
         else:
             metrics.repeated_labels.inc()
-        ages.worked(Place(message.topic, message.partition), message.offset + 1, time.monotonic())
+        continuity.worked(place, message.offset + 1)
+        ages.worked(place, message.offset + 1, time.monotonic())
+
+    async def forget(*_arguments: Any, **_named: Any) -> None:
+        continuity.forget()
+
+    app.on_partitions_revoked.connect(forget, weak=False)
 
     @app.agent(app.topic(topics.labels, key_type=bytes, value_type=bytes), name="labels", isolated_partitions=True)
     async def labels(stream: faust.StreamT[bytes]) -> None:

@@ -14,12 +14,14 @@ from typing import Protocol
 from features.errors import AssayError
 from streams.metrics import WarmMetrics
 from streams.warm.commit_age import CommitAges, Place
+from streams.warm.continuity import LogView
+from streams.warm.standstill import Standstill
 
 _log = logging.getLogger("assay.warm")
 LOOK_EVERY_S = 5.0
 
 
-class Offsets(Protocol):
+class Offsets(LogView, Protocol):
     """What the broker knows of the group."""
 
     def committed(self, places: frozenset[Place]) -> Mapping[Place, int]:
@@ -62,6 +64,8 @@ class Liveness:
         self._limit_s = limit_s
         self._leave = leave
         self._clock = clock
+        self._standstill = Standstill()
+        self._waiting: str | None = None
         self._beat_s: float | None = None
         self._assigned: frozenset[Place] | None = None
         self._stopped = threading.Event()
@@ -94,7 +98,7 @@ class Liveness:
         if stalled:
             place, age_s = max(stalled.items(), key=lambda item: item[1])
             return f"{place.topic}[{place.partition}]: nothing of what was done was committed for {age_s:.0f} s"
-        return None
+        return self._waiting
 
     def look(self) -> None:
         """Look once."""
@@ -104,6 +108,8 @@ class Liveness:
             try:
                 committed, ends = self._offsets.committed(assigned), self._offsets.ends(assigned)
                 self._ages.committed(committed, self._clock())
+                self._standstill.seen(committed, ends, self._clock())
+                self._waiting = self._standstill.worst(self._offsets, self._clock(), self._limit_s)
                 for place, end in ends.items():
                     lag = end - max(0, committed.get(place, 0))
                     self._metrics.lag_records.labels(place.topic, str(place.partition)).set(max(0, lag))

@@ -21,8 +21,10 @@ from streams.config import Config
 from streams.http_server import HttpServer
 from streams.kafka_clients import connection
 from streams.metrics import WarmMetrics
+from streams.topic_reader import TopicReader
 from streams.topics import LABEL_IDS
 from streams.warm.commit_age import CommitAges, Place
+from streams.warm.continuity import Continuity
 from streams.warm.faust_app import make_app
 from streams.warm.group_offsets import GroupOffsets
 from streams.warm.label_step import label_step, label_topics
@@ -65,7 +67,7 @@ class WarmWorker:
         self._webhook = webhook_of(config, self.metrics.webhook_failures)
         self._posting = InThread("assay-webhook")
         ages = CommitAges()
-        offsets = GroupOffsets(client, config.text("warm.group"))
+        offsets = GroupOffsets(client, config.text("warm.group"), TopicReader(connection(config)))
         self.liveness = Liveness(ages, offsets, self.metrics, config.number("warm.stalled_seconds"), leave)
         self.app = make_app(config, partitions)
         step = partial(
@@ -74,7 +76,7 @@ class WarmWorker:
             redaction_key=config.secret("security.redaction_key").encode() or None,
         )
         send = sender(self.app)
-        add_labels_agent(self.app, topics, ids_topic, step, send, ages, self.metrics, _leave_for)
+        add_labels_agent(self.app, topics, ids_topic, step, send, Continuity(offsets), ages, self.metrics, _leave_for)
         open_reference, repeat_ms = references_of(config), int(config.number("alerts.repeat_hours") * HOUR_MS)
         TelemetryAgent(
             self.app,

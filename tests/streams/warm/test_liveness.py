@@ -7,6 +7,7 @@ import pytest
 from features.errors import AssayError
 from streams.metrics import WarmMetrics
 from streams.warm.commit_age import CommitAges, Place
+from streams.warm.continuity import Continuity
 from streams.warm.liveness import Liveness
 
 LIMIT_S = 60.0
@@ -20,6 +21,7 @@ class World:
     def __init__(self) -> None:
         self.now_s = 1_000.0
         self.offsets: dict[Place, int] = {}
+        self.records: set[int] = set()
         self.is_away = False
         self.left: list[str] = []
         self.ages = CommitAges()
@@ -33,6 +35,12 @@ class World:
 
     def ends(self, places: frozenset[Place]) -> Mapping[Place, int]:
         return dict.fromkeys(places, 10)
+
+    def begin_of(self, place: Place) -> int:
+        return max(0, self.offsets.get(place, 0))
+
+    def has_records(self, place: Place, start: int, end: int) -> bool:
+        return any(start <= offset < end for offset in self.records)
 
     def pass_time(self, seconds: float, beating: bool = True) -> None:
         for _ in range(int(seconds)):
@@ -127,3 +135,35 @@ def test_the_thread_looks_by_itself_and_stops(world: World) -> None:
     world.liveness.start()
     world.liveness.stop()
     assert world.left == []
+
+
+def test_records_that_wait_although_everything_is_committed_end_the_worker(world: World) -> None:
+    """Faust has passed over the last records of a partition: nothing waits to be committed."""
+    world.offsets = {ONE: 10, TWO: 7}
+    world.pass_time(2 * LIMIT_S)
+    assert world.left == [], "the end of a transaction takes an offset, and is no record"
+    world.records = {8}
+    world.pass_time(2)
+    assert "t.labels[1]: records from 7 on" in world.left[0]
+
+
+def test_a_partition_that_moves_on_is_no_standstill(world: World) -> None:
+    world.records = set(range(10))
+    for offset in range(9):
+        world.offsets = {ONE: offset, TWO: offset}
+        world.pass_time(LIMIT_S - 10)
+    assert world.left == []
+
+
+def test_a_hole_with_a_record_in_it_is_seen_and_one_without_is_not(world: World) -> None:
+    continuity = Continuity(world)
+    world.offsets = {ONE: 3}
+    assert continuity.hole_before(ONE, 3) is None
+    assert continuity.hole_before(ONE, 5) is None
+    world.records = {4}
+    assert continuity.hole_before(ONE, 5) == (3, 5)
+    continuity.worked(ONE, 5)
+    assert continuity.hole_before(ONE, 5) is None
+    assert continuity.hole_before(ONE, 2) is None, "what comes again is no hole"
+    continuity.forget()
+    assert continuity.hole_before(ONE, 6) == (3, 6)

@@ -1,8 +1,11 @@
 """Warm workers as processes, and records for them."""
 
+import subprocess
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import orjson
 from confluent_kafka import Message
@@ -31,6 +34,32 @@ def warm_environment(bootstrap: str, prefix: str, directory: Path, **more: str) 
 
 warm_worker = partial(worker, command="warm")
 """A running `assay warm`; killed at the end if it still runs."""
+
+
+class Supervised:
+    """A warm worker that is started again when it has ended because its commits stood still, and killed at the end."""
+
+    def __init__(self, settings: dict[str, str], log: Path) -> None:
+        self._settings = settings
+        self._log = log
+        self._running = ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def start(self) -> None:
+        self._running.close()
+        self._process = self._running.enter_context(warm_worker(self._settings, self._log))
+
+    def tend(self) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            said = self._log.read_text()
+            assert "the worker leaves, nothing is lost" in said, said
+            self.start()
 
 
 def label(number: int, account: str, partition: int, judged: str = "fraud") -> tuple[bytes, bytes, int]:
