@@ -11,7 +11,7 @@ from models.model_store import ModelStore
 from streams.admin import apply_topics, connect
 from tests.faults.fork_server import ForkServer
 from tests.faults.supervisor import Supervisor
-from tests.faults.topics import PARTITIONS, Feed, Progress, no_transaction_is_open, read_to_end
+from tests.faults.topics import PARTITIONS, Feed, Progress, describe_group, no_transaction_is_open, read_to_end
 from tests.faults.truth import Differences, Published, differences, expected, found
 from tests.streams.logs import keyed, mixed_log
 from tests.streams.small_model import small_model
@@ -63,6 +63,7 @@ class Campaign:
     ) -> None:
         self.bootstrap, self.prefix, self.directory = bootstrap, prefix, directory
         self.supervisor = supervisor
+        self.group = group
         self.feed = Feed(bootstrap, f"{prefix}events", keyed(log))
         self.progress = Progress(bootstrap, group, f"{prefix}events")
 
@@ -75,7 +76,8 @@ class Campaign:
                 for run in self.supervisor.running.values():
                     run.say_where_it_is()
                 said = "\n".join(f"{slot}: {run.said()[-3000:]}" for slot, run in self.supervisor.running.items())
-                raise AssertionError(f"{what}: not within {PATIENCE_S:g} s\n{said}")
+                told = describe_group(self.bootstrap, self.group)
+                raise AssertionError(f"{what}: not within {PATIENCE_S:g} s\n{told}\n{said}")
             time.sleep(_POLL_S)
 
     def wait_for(self, records: int) -> None:

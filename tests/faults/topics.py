@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 PARTITIONS = 2
 """Of every topic of a campaign."""
@@ -118,6 +119,20 @@ class Progress:
             return [max(0, place.offset) for place in self._group.committed(self._places, timeout=2.0)]
         except KafkaException:
             return None
+
+
+def describe_group(bootstrap: str, group: str) -> str:
+    """What the broker says of a group and its members, for the message of a test that failed."""
+    try:
+        found = AdminClient({"bootstrap.servers": bootstrap}).describe_consumer_groups([group])[group].result(10.0)
+    except KafkaException as error:
+        return f"group {group}: {error.args[0].str()}"
+    members = [
+        f"{member.group_instance_id or member.member_id}: "
+        f"{sorted(place.partition for place in member.assignment.topic_partitions)}"
+        for member in found.members
+    ]
+    return f"group {group} is {found.state.name}: {', '.join(members) or 'nobody in it'}"
 
 
 def no_transaction_is_open(bootstrap: str, places: Sequence[tuple[str, int]]) -> bool:
