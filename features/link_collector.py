@@ -1,10 +1,12 @@
 """Collects what applied events say of entities, and closes a flush whenever the partition's clock has moved on.
 
-The clock is the newest event time so far, in whole steps: pairs of account and entity go after a second of it, volumes
-after a minute, because a minute of payments names hardly more merchants than a second. A sender whose clock is ahead
-may hold the partition's clock for minutes; so pairs go after `BLOCK` offsets too. All of this follows from the log
-alone, and what is not yet flushed is part of the partition's state.
+The clock is the newest event time so far, in whole steps: pairs of account and entity go after a second of it, volumes,
+which nobody reads sooner than by day, after an hour. A sender whose clock is ahead may hold the partition's clock for
+minutes; so pairs go after a block of offsets too. All of this follows from the log alone, and what is not yet flushed
+is part of the partition's state.
 """
+
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,29 +14,36 @@ from numpy.typing import NDArray
 
 from features.accounts import Applied
 from features.columns import DECLINED, FRAUD, LABEL, PAYMENT, Events
+from features.compiled import compiled
 from features.entities import BENEFICIARY, BIN, DEVICE, IP, MERCHANT
 from features.feature import FeatureSet
 from features.kernel import APPLIED
-from features.link_waiting import Table, Waiting
-from features.links import FLUSH, LINK, MARK, SMALL_MINOR, VOLUME, Flushes
+from features.link_waiting import (
+    Closed,
+    Waiting,
+    advance,
+    flushes_in,
+    link_of,
+    nothing_waits,
+    room_to_close,
+    volume_of,
+    wait_again,
+)
+from features.links import LINK, MARK, SMALL_MINOR, VOLUME, Flushes
+from features.windows import DAY_MS
 
-LINKS_STEP_MS = 1_000
-BLOCK = 4_096
-VOLUMES_STEP_MS = 60_000
-_DTYPES = {"links": LINK, "volumes": VOLUME, "marks": MARK}
-_SUMS = dict.fromkeys(("payments", "declined", "small", "amount_minor"), np.add.reduceat)
-_DAY_MS = 86_400_000
-_PAIRED = ((DEVICE, "device"), (IP, "ip"), (BENEFICIARY, "beneficiary"))
-_COUNTED = ((MERCHANT, "merchant", "category"), (BIN, "bin", None))
+_NONE = np.uint64(0)
 
 
 class _State(msgspec.Struct, frozen=True):
     """What is not yet flushed, for the state of a partition."""
 
     clock_ms: int
-    block: int
+    offset: int
     number: int
-    waiting: dict[str, bytes]
+    links: bytes
+    volumes: bytes
+    marks: bytes
 
 
 class LinkCollector:
@@ -45,15 +54,9 @@ class LinkCollector:
     """
 
     def __init__(self, feature_set: FeatureSet) -> None:
-        self._novelties = [feature_set.index[f"account_{name}_is_new"] for _, name in _PAIRED]
-        self._clock_ms = 0
-        self._block = 0
-        self._number = 0
-        self._waiting = {
-            "links": Waiting(LINK, ("account", "entity", "kind"), {"time_ms": np.maximum.reduceat, **_SUMS}),
-            "volumes": Waiting(VOLUME, ("day", "parent", "entity", "kind"), {"payments": np.add.reduceat}),
-            "marks": Waiting(MARK, (), {}),
-        }
+        names = [f"account_{name}_is_new" for name in ("device", "ip", "beneficiary")]
+        self._novelties = np.array([feature_set.index[name] for name in names])
+        self._position, self._waiting = nothing_waits()
 
     def add(
         self, accounts: NDArray[np.uint64], events: Events, labels: NDArray[np.uint64], applied: Applied
@@ -62,128 +65,113 @@ class LinkCollector:
 
         Args:
             accounts: uint64[n], hash of each row's account.
-            events: `EVENT`[n], amounts in the base currency.
+            events: `EVENT`[n], amounts in the base currency, offsets rising.
             labels: uint64[n], for a label the hash of the event that it judges, else 0.
             applied: what the accounts said.
         """
-        if not len(events):
-            return None
-        taken = applied.status == APPLIED
-        clocks_ms = np.maximum.accumulate(np.where(taken, events["time_ms"], self._clock_ms))
-        np.maximum(clocks_ms, self._clock_ms, out=clocks_ms)
-        found = {
-            "links": self._links(accounts, events, applied.features, taken),
-            "volumes": _volumes(events, taken),
-            "marks": _marks(accounts, events, labels, applied, taken),
-        }
-        return self._close(clocks_ms, events["offset"], found)
+        offsets = np.append(self._position["offset"], events["offset"])
+        assert (offsets[1:] > offsets[:-1]).all(), "offsets rise: a block of them has room for no more"
+        closed = room_to_close(self._position, len(events))
+        _collect(
+            self._position,
+            self._waiting,
+            closed,
+            accounts,
+            events,
+            labels,
+            applied.status,
+            applied.features,
+            applied.found,
+            self._novelties,
+        )
+        return flushes_in(closed)
 
     def tick(self, time_ms: int, offset: int) -> Flushes | None:
         """Move the clock to the time of a marker at `offset`; the flush that this closes, if any."""
-        nothing = {name: (np.zeros(0, dtype=np.intp), np.zeros(0, dtype=dtype)) for name, dtype in _DTYPES.items()}
-        return self._close(np.array([max(self._clock_ms, time_ms)]), np.array([offset]), nothing)
+        closed = room_to_close(self._position, 1)
+        advance(self._position, self._waiting, closed, time_ms, offset)
+        return flushes_in(closed)
 
     def state(self) -> bytes:
         """What waits, for `restore`."""
-        waiting = {name: table.merged().tobytes() for name, table in self._waiting.items()}
-        return msgspec.msgpack.encode(_State(self._clock_ms, self._block, self._number, waiting))
+        clock_ms, offset, number, links, volumes, marks, *_ = self._position[0].tolist()
+        waiting = self._waiting
+        rows = (waiting.links[:links], waiting.volumes[:volumes], waiting.marks[:marks])
+        return msgspec.msgpack.encode(_State(clock_ms, offset, number, *(table.tobytes() for table in rows)))
 
     def restore(self, state: bytes) -> None:
         """Go on from where another one said `state`."""
         stored = msgspec.msgpack.decode(state, type=_State)
-        self._clock_ms, self._block, self._number = stored.clock_ms, stored.block, stored.number
-        for name, dtype in _DTYPES.items():
-            self._waiting[name].put(np.frombuffer(stored.waiting[name], dtype=dtype).copy())
-
-    def _close(
-        self,
-        clocks_ms: NDArray[np.int64],
-        offsets: NDArray[np.int64],
-        found: dict[str, tuple[NDArray[np.intp], Table]],
-    ) -> Flushes | None:
-        """Add what was found at places of a segment, and move to its end."""
-        before_ms = self._clock_ms
-        seconds = np.diff(clocks_ms // LINKS_STEP_MS, prepend=before_ms // LINKS_STEP_MS)
-        minutes = np.diff(clocks_ms // VOLUMES_STEP_MS, prepend=before_ms // VOLUMES_STEP_MS)
-        blocks = np.diff(offsets // BLOCK, prepend=self._block)
-        self._clock_ms, self._block = int(clocks_ms[-1]), int(offsets[-1]) // BLOCK
-        often, seldom = np.flatnonzero(seconds | blocks), np.flatnonzero(minutes)
-        closed = {
-            name: self._waiting[name].close(seldom if name == "volumes" else often, *those)
-            for name, those in found.items()
-        }
-        ends = np.unique(np.concatenate([places for places, _ in closed.values()]))
-        if not len(ends):
-            return None
-        flushes = np.zeros(len(ends), dtype=FLUSH)
-        flushes["flush"] = self._number + np.arange(len(ends))
-        flushes["end"] = offsets[ends]
-        flushes["time_ms"] = np.where(ends == 0, before_ms, clocks_ms[ends - 1])
-        for places, rows in closed.values():
-            rows["flush"] = self._number + np.searchsorted(ends, places)
-        self._number += len(ends)
-        return Flushes(flushes, *(closed[name][1] for name in _DTYPES))
-
-    def _links(
-        self, accounts: NDArray[np.uint64], events: Events, features: NDArray[np.float32], taken: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.intp], Table]:
-        """Pairs that the account's past did not hold."""
-        parts = []
-        of_its_own = taken & (events["kind"] != LABEL)  # the features of a label are those of the event that it judges
-        for (kind, name), novelty in zip(_PAIRED, self._novelties, strict=True):
-            places = np.flatnonzero(of_its_own & (features[:, novelty] == 1.0))
-            those = events.take(places)
-            is_payment = those["kind"] == PAYMENT
-            rows = np.zeros(len(places), dtype=LINK)
-            rows["account"] = accounts[places]
-            rows["entity"] = those[name]
-            rows["time_ms"] = those["time_ms"]
-            rows["payments"] = is_payment
-            rows["declined"] = is_payment & (those["marks"] & DECLINED != 0)
-            rows["small"] = is_payment & (those["amount_minor"] < SMALL_MINOR)
-            rows["amount_minor"] = np.where(is_payment, those["amount_minor"], 0)
-            rows["kind"] = kind
-            parts.append((places, rows))
-        places = np.concatenate([places for places, _ in parts])
-        order = np.argsort(places, kind="stable")
-        return places[order], np.concatenate([rows for _, rows in parts])[order]
+        self._position, self._waiting = nothing_waits()
+        self._position["clock_ms"], self._position["offset"] = stored.clock_ms, stored.offset
+        self._position["number"] = stored.number
+        links, volumes = np.frombuffer(stored.links, LINK), np.frombuffer(stored.volumes, VOLUME)
+        wait_again(self._position, self._waiting, links, volumes, np.frombuffer(stored.marks, MARK))
 
 
-def _volumes(events: Events, taken: NDArray[np.bool_]) -> tuple[NDArray[np.intp], Table]:
-    """One row for each entity of a payment that is counted."""
-    is_payment = taken & (events["kind"] == PAYMENT)
-    parts = []
-    for kind, name, parent in _COUNTED:
-        places = np.flatnonzero(is_payment & (events[name] != 0))
-        rows = np.zeros(len(places), dtype=VOLUME)
-        rows["entity"] = events[name][places]
-        rows["parent"] = 0 if parent is None else events[parent][places]
-        rows["payments"] = 1
-        rows["day"] = events["time_ms"][places] // _DAY_MS
-        rows["kind"] = kind
-        parts.append((places, rows))
-    places = np.concatenate([places for places, _ in parts])
-    order = np.argsort(places, kind="stable")
-    return places[order], np.concatenate([rows for _, rows in parts])[order]
-
-
-def _marks(
+@compiled
+def _collect(
+    positions: NDArray[Any],
+    waiting: Waiting,
+    closed: Closed,
     accounts: NDArray[np.uint64],
     events: Events,
     labels: NDArray[np.uint64],
-    applied: Applied,
-    taken: NDArray[np.bool_],
-) -> tuple[NDArray[np.intp], Table]:
-    """Labels whose event the account's history holds."""
-    places = np.flatnonzero(taken & (events["kind"] == LABEL))
-    rows = np.zeros(len(places), dtype=MARK)
-    judged = applied.found.take(places)
-    rows["account"] = accounts[places]
-    rows["event"] = labels[places]
-    rows["label"] = events["event_hash"][places]
-    rows["known_at_ms"] = events["time_ms"][places]
-    rows["event_time_ms"] = judged["time_ms"]
-    for name in ("device", "ip", "merchant", "beneficiary", "bin", "category"):
-        rows[name] = judged[name]
-    rows["fraud"] = events["marks"][places] & FRAUD != 0
-    return places, rows
+    status: NDArray[np.uint8],
+    features: NDArray[np.float32],
+    found: Events,
+    novelties: NDArray[np.int64],
+) -> None:
+    """Walk over a segment."""
+    position = positions[0]
+    for row in range(len(events)):
+        event = events[row]
+        if status[row] != APPLIED:
+            advance(positions, waiting, closed, position["clock_ms"], event["offset"])
+            continue
+        advance(positions, waiting, closed, event["time_ms"], event["offset"])
+        if event["kind"] == LABEL:
+            _add_mark(position, waiting, accounts[row], event, labels[row], found[row])
+            continue
+        # what is new to an account is what its features say; those of a label are those of the event that it judges
+        if features[row, novelties[0]] == 1.0:
+            _add_link(position, waiting, accounts[row], event, event["device"], DEVICE)
+        if features[row, novelties[1]] == 1.0:
+            _add_link(position, waiting, accounts[row], event, event["ip"], IP)
+        if features[row, novelties[2]] == 1.0:
+            _add_link(position, waiting, accounts[row], event, event["beneficiary"], BENEFICIARY)
+        if event["kind"] == PAYMENT:
+            day = event["time_ms"] // DAY_MS
+            if event["merchant"] != 0:
+                _add_payment(position, waiting, MERCHANT, event["merchant"], np.uint64(event["category"]), day)
+            if event["bin"] != 0:
+                _add_payment(position, waiting, BIN, np.uint64(event["bin"]), _NONE, day)
+
+
+@compiled
+def _add_link(position: Any, waiting: Waiting, account: np.uint64, event: Any, entity: np.uint64, kind: int) -> None:
+    link = waiting.links[link_of(position, waiting, account, entity, kind)]
+    link["time_ms"] = max(link["time_ms"], event["time_ms"])
+    if event["kind"] == PAYMENT:
+        link["payments"] += 1
+        link["declined"] += event["marks"] & DECLINED != 0
+        link["small"] += event["amount_minor"] < SMALL_MINOR
+        link["amount_minor"] += event["amount_minor"]
+
+
+@compiled
+def _add_payment(position: Any, waiting: Waiting, kind: int, entity: np.uint64, parent: np.uint64, day: int) -> None:
+    waiting.volumes[volume_of(position, waiting, kind, entity, parent, day)]["payments"] += 1
+
+
+@compiled
+def _add_mark(
+    position: Any, waiting: Waiting, account: np.uint64, label: Any, event_hash: np.uint64, judged: Any
+) -> None:
+    mark = waiting.marks[position["marks"]]
+    position["marks"] += 1
+    mark["account"], mark["event"], mark["label"] = account, event_hash, label["event_hash"]
+    mark["known_at_ms"], mark["event_time_ms"] = label["time_ms"], judged["time_ms"]
+    mark["device"], mark["ip"], mark["merchant"] = judged["device"], judged["ip"], judged["merchant"]
+    mark["beneficiary"], mark["bin"], mark["category"] = judged["beneficiary"], judged["bin"], judged["category"]
+    mark["fraud"] = label["marks"] & FRAUD != 0

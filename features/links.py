@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 SMALL_MINOR: Final = 200
@@ -88,7 +89,6 @@ class Flushes(NamedTuple):
 
 _DTYPES: Final = (FLUSH, LINK, VOLUME, MARK)
 NO_FLUSHES: Final = Flushes(*(np.zeros(0, dtype=dtype) for dtype in _DTYPES))
-_encode = msgspec.json.Encoder().encode
 
 
 def joined(parts: Sequence[Flushes]) -> Flushes:
@@ -106,7 +106,7 @@ def flushes_json(partition: int, flushes: Flushes) -> bytes:
     [(7, 120, 5)]
     """
     tables = {name: _columns(table) for name, table in flushes._asdict().items() if len(table)}
-    return _encode({"partition": partition, **tables, "schema": 1})
+    return orjson.dumps({"partition": partition, **tables, "schema": 1}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 class _FlushesRecord(msgspec.Struct):
@@ -135,8 +135,8 @@ def flushes_of(value: bytes) -> tuple[int, Flushes]:
     return record.partition, Flushes(*(_table(table, dtype) for table, dtype in zip(tables, _DTYPES, strict=True)))
 
 
-def _columns(table: NDArray[Any]) -> dict[str, list[Any]]:
-    return {name: table[name].tolist() for name in table.dtype.names or ()}
+def _columns(table: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    return {name: np.ascontiguousarray(table[name]) for name in table.dtype.names or ()}
 
 
 def _table(columns: dict[str, Any] | None, dtype: np.dtype[Any]) -> NDArray[Any]:

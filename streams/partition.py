@@ -30,7 +30,7 @@ DEFAULT_HOT_BYTES = 256 << 20
 _FOLD = "fold"
 _DETECTOR = "detector"
 _LINKS = "links"
-_SCHEMA = 2
+_SCHEMA = 3
 ALWAYS = sys.maxsize
 """As `careful_until`: whoever looks back is never in a hurry."""
 _log = logging.getLogger("assay.partition")

@@ -16,7 +16,7 @@ from streams.signature import everybody
 
 
 def warm_up(model: ModelInForce) -> None:
-    """Fold a payment and its label, explain a score, let go of the account and bring it back; all is thrown away."""
+    """Fold a payment, its label and a marker, explain a score, let go of it all and bring it back; all is thrown away."""
 
     def no_other(_: str) -> ModelInForce:
         return model
@@ -24,14 +24,17 @@ def warm_up(model: ModelInForce) -> None:
     common = {"account_id": "warm-up", "time_ms": 0}
     payment = {**common, "event_id": "payment", "type": "payment", "amount_minor": 1, "currency": model.rates.base}
     label = {**common, "event_id": "label", "type": "label", "judged_event_id": "payment", "label": "legit"}
-    log = [payment | {"method": "card"}, label | {"known_at_ms": 0, "source": "analyst"}]
-    partition = Partition(0, MemoryStore(), model, no_other)
+    marker = {"time_ms": 0, "event_id": "marker", "type": "marker", "marker": "model", "value": model.id}
+    log = [payment | {"method": "card"}, label | {"known_at_ms": 0, "source": "analyst"}, marker]
+    store = MemoryStore()
+    partition = Partition(0, store, model, no_other)
     output = partition.fold([LogRecord(place, orjson.dumps(event)) for place, event in enumerate(log)], everybody)
     assert len(output.verdicts) == len(output.outcomes) == 1, output
     assert len(partition.engine.accounts.history("warm-up")) == 1
     _explain(model)
     partition.hot_bytes = 0
     partition.checkpoint()
+    partition = Partition(0, store, model, no_other)
     again = {**payment, "event_id": "again", "method": "card"}
     partition.fold([LogRecord(len(log), orjson.dumps(again))], everybody)
     assert len(partition.engine.accounts.history("warm-up")) == 2

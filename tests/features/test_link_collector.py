@@ -14,7 +14,8 @@ from features.catalogue import FEATURES
 from features.columns import DECLINED, FRAUD, LABEL, LEGIT, LOGIN, PAYMENT, PROFILE_CHANGE, record_of
 from features.entities import ENTITY_KINDS
 from features.keys import keys_of
-from features.link_collector import BLOCK, LinkCollector
+from features.link_collector import LinkCollector
+from features.link_waiting import BLOCK, MOST_VOLUMES
 from features.links import NO_FLUSHES, SMALL_MINOR, Flushes, flushes_json, flushes_of, joined
 
 START_MS = 1_750_000_000_000
@@ -36,7 +37,7 @@ def draw_log(seed: int, length: int = 120) -> list[Row]:
     log: list[Row] = []
     time_ms, offset = START_MS, source.choice((0, BLOCK - 40))
     for number in range(length):
-        time_ms += source.choice((0, 5, 400, 1_000, 20_000))
+        time_ms += source.choice((0, 5, 400, 1_000, 20_000, 600_000))
         offset += source.choice((1, 1, 1, 3))
         account = f"a{source.randrange(5)}"
         draw = source.random()
@@ -93,9 +94,10 @@ class Naive:
         is_taken = (row.account, row.judged) in self.events if is_label else event not in self.events
         before_ms = self.clock_ms
         now_ms = max(before_ms, fields["time_ms"]) if is_taken else before_ms
-        is_minute = now_ms // 60_000 != before_ms // 60_000
-        if now_ms // 1_000 != before_ms // 1_000 or row.offset // BLOCK != self.block or is_minute:
-            self.close(row.offset, before_ms, is_minute)
+        is_second = now_ms // 1_000 != before_ms // 1_000 or row.offset // BLOCK != self.block
+        is_hour = now_ms // 3_600_000 != before_ms // 3_600_000 or len(self.volumes) + 2 > MOST_VOLUMES
+        if is_second or is_hour:
+            self.close(row.offset, before_ms, is_second, is_hour)
         self.clock_ms, self.block = now_ms, row.offset // BLOCK
         if not is_taken:
             return
@@ -126,22 +128,24 @@ class Naive:
                     volume = (name, fields[name], parent, fields["time_ms"] // 86_400_000)
                     self.volumes[volume] = self.volumes.get(volume, 0) + 1
 
-    def close(self, offset: int, time_ms: int, is_minute: bool) -> None:
-        volumes = self.volumes if is_minute else {}
-        if self.links or self.marks or volumes:
+    def close(self, offset: int, time_ms: int, is_second: bool, is_hour: bool) -> None:
+        links, marks = (self.links, self.marks) if is_second else ({}, [])
+        volumes = self.volumes if is_hour else {}
+        if links or marks or volumes:
             self.flushes.append(
                 {
                     "number": self.number,
                     "end": offset,
                     "time_ms": time_ms,
-                    "links": {(*pair, *found) for pair, found in self.links.items()},
+                    "links": {(*pair, *found) for pair, found in links.items()},
                     "volumes": {(*volume, count) for volume, count in volumes.items()},
-                    "marks": self.marks,
+                    "marks": marks,
                 }
             )
             self.number += 1
-        self.links, self.marks = {}, []
-        if is_minute:
+        if is_second:
+            self.links, self.marks = {}, []
+        if is_hour:
             self.volumes = {}
 
 
@@ -277,8 +281,41 @@ def test_a_clock_that_is_ahead_does_not_hold_links_back() -> None:
         for offset in range(1, 2 * BLOCK + 2)
     ]
     flushes, _ = collected([ahead, *rows], [])
+    assert in_words(flushes) == naive([ahead, *rows])
     assert flushes.flushes["end"].tolist() == [BLOCK, 2 * BLOCK]
     assert len(flushes.links) == 2 * BLOCK
+
+
+def test_names_that_somebody_makes_up_do_not_wait_for_the_hour() -> None:
+    """Most of them are new, some come again, and all within a second."""
+    source = random.Random(1)
+    log = [
+        Row(
+            f"a{number % 5}",
+            number,
+            {
+                "event_hash": number + 1,
+                "kind": PAYMENT,
+                "time_ms": START_MS,
+                "merchant": source.randrange(1, 9_000),
+                "bin": source.randrange(1, 2 * MOST_VOLUMES),
+            },
+        )
+        for number in range(2 * MOST_VOLUMES)
+    ]
+    later = {"event_hash": len(log) + 1, "kind": LOGIN, "time_ms": START_MS + 3_600_000}
+    log.append(Row("a0", len(log), later))
+    flushes, _ = collected(log, [10_000, 15_000], restart=True)
+    assert in_words(flushes) == naive(log)
+    assert len(flushes.volumes) > 2 * MOST_VOLUMES
+
+
+def test_offsets_have_to_rise() -> None:
+    row = Row("a0", 5, {"event_hash": 1, "kind": PAYMENT, "time_ms": START_MS})
+    with pytest.raises(AssertionError, match="offsets rise"):
+        collected([row, row._replace(account="a1")], [])
+    with pytest.raises(AssertionError, match="offsets rise"):
+        collected([row, row._replace(account="a1")], [1])
 
 
 def test_a_marker_moves_the_clock() -> None:
