@@ -26,6 +26,8 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Attributes:
         decisions: verdicts by decision, mildest first, as model and policy have it: while the breaker is open not what
             its action made of them, or nobody could tell when the model is well again.
+        published: verdicts by decision, as they were published.
+        without_model: verdicts that another model gave, because the one that the log asks for could not be opened.
         scores: scored verdicts in each of the 50 bins of the score.
         score_sum_micro: sum of the scores, in millionths.
         reasons: first reason code of verdicts that have one, to how many.
@@ -36,6 +38,8 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     decisions: tuple[Count, Count, Count, Count] = (0, 0, 0, 0)
+    published: tuple[Count, Count, Count, Count] = (0, 0, 0, 0)
+    without_model: Count = 0
     scores: Annotated[tuple[Count, ...], msgspec.Meta(min_length=SCORE_BINS, max_length=SCORE_BINS)] = (0,) * SCORE_BINS
     score_sum_micro: Count = 0
     reasons: dict[str, Count] = {}
@@ -72,14 +76,15 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         >>> both.decisions, both.flags, both.verdicts, both + Counts() == both
         ((6, 0, 0, 2), {'late': 2}, 8, True)
         """
-        approve, step_up, review, decline = _added(self.decisions, other.decisions)
         if self.bins and other.bins:
             bins = tuple(_added(mine, yours) for mine, yours in zip(self.bins, other.bins, strict=True))
             missing = _added(self.missing, other.missing)
         else:
             bins, missing = self.bins or other.bins, self.missing or other.missing
         return Counts(
-            decisions=(approve, step_up, review, decline),
+            decisions=_of_four(_added(self.decisions, other.decisions)),
+            published=_of_four(_added(self.published, other.published)),
+            without_model=self.without_model + other.without_model,
             scores=_added(self.scores, other.scores),
             score_sum_micro=self.score_sum_micro + other.score_sum_micro,
             reasons=_joined(self.reasons, other.reasons),
@@ -113,33 +118,38 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 def count_batch(
     score: NDArray[np.float64],
     outcome: NDArray[np.uint8],
+    published: NDArray[np.uint8],
     reasons: Sequence[str],
     flag_bits: NDArray[np.int64],
     flag_names: Sequence[str],
     sample: NDArray[np.float32],
     edges: Sequence[NDArray[np.float32]],
+    *,
+    without_model: bool = False,
 ) -> Counts:
     """Count what a batch of n verdicts shows.
 
     Args:
         score: float64[n], calibrated, NaN where there is none.
-        outcome: uint8[n], index into `models.decision.OUTCOMES`.
+        outcome: uint8[n], index into `models.decision.OUTCOMES`, as model and policy have it.
+        published: uint8[n], the same as it was published; another one where the breaker decided.
         reasons: first reason code of each verdict that has one.
         flag_bits: int64[n], bit i set where the verdict has the flag ``flag_names[i]``.
         flag_names: names of flags.
         sample: float32[s, f], feature rows of some of the events, as served; see `is_sampled`.
         edges: f arrays, of the reference of the model in force.
+        without_model: the model that the log asks for could not be opened.
 
     >>> edges = [np.array([5], dtype=np.float32)]
     >>> sample = np.array([[3], [8], [np.nan]], dtype=np.float32)
+    >>> by_model, published = np.array([0, 3], np.uint8), np.array([0, 1], np.uint8)
     >>> counts = count_batch(
-    ...     np.array([0.2, np.nan]), np.array([0, 3], np.uint8), ["VEL01"], np.array([0, 2]), ("late", "degraded"),
+    ...     np.array([0.2, np.nan]), by_model, published, ["VEL01"], np.array([0, 2]), ("late", "degraded"),
     ...     sample, edges
     ... )
-    >>> counts.verdicts, counts.scored, counts.reasons, counts.flags, counts.bins, counts.missing
-    (2, 1, {'VEL01': 1}, {'degraded': 1}, ((1, 1),), (1,))
+    >>> counts.decisions, counts.published, counts.scored, counts.reasons, counts.flags, counts.bins, counts.missing
+    ((1, 0, 0, 1), (1, 1, 0, 0), 1, {'VEL01': 1}, {'degraded': 1}, ((1, 1),), (1,))
     """
-    approve, step_up, review, decline = np.bincount(outcome, minlength=len(OUTCOMES)).tolist()
     micro = score_micro(score[~np.isnan(score)])
     set_bits = {name: int((flag_bits >> bit & 1).sum()) for bit, name in enumerate(flag_names)}
     bins, missing = [], []
@@ -149,7 +159,9 @@ def count_batch(
             bins.append(tuple(counts.tolist()))
             missing.append(without)
     return Counts(
-        decisions=(approve, step_up, review, decline),
+        decisions=_of_four(np.bincount(outcome, minlength=len(OUTCOMES)).tolist()),
+        published=_of_four(np.bincount(published, minlength=len(OUTCOMES)).tolist()),
+        without_model=len(outcome) if without_model else 0,
         scores=tuple(count_scores(micro).tolist()),
         score_sum_micro=int(micro.sum()),
         reasons=dict(sorted(Counter(reasons).items())),
@@ -175,6 +187,11 @@ def is_sampled(offset: NDArray[np.int64], one_in: int) -> NDArray[np.bool_]:
 
 def _added(mine: tuple[int, ...], yours: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(a + b for a, b in zip(mine, yours, strict=True))
+
+
+def _of_four(counts: Sequence[int]) -> tuple[int, int, int, int]:
+    approve, step_up, review, decline = counts
+    return approve, step_up, review, decline
 
 
 def _joined(mine: dict[str, int], yours: dict[str, int]) -> dict[str, int]:

@@ -4,10 +4,16 @@ Shares are numbers from 0 to 1. A spread is a robust standard deviation (1.4826 
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
-BreakerAction = Literal["last_good_model", "rules_only", "step_up"]
-"""What takes the place of the model in force while the breaker is open."""
+InForce = Literal["closed", "step_up"]
+"""What a breaker marker in the log can put in force; `closed`: the model decides."""
+IN_FORCE: Final[tuple[InForce, ...]] = ("closed", "step_up")
+CLOSED: Final[InForce] = "closed"
+
+BreakerAction = Literal["step_up", "none"]
+"""What takes the place of reviews and declines while the breaker is open; `none`: nothing, it is only told."""
+BREAKER_ACTIONS: Final[tuple[BreakerAction, ...]] = ("step_up", "none")
 
 
 @dataclass(frozen=True, slots=True)

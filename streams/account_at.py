@@ -20,6 +20,7 @@ class ShownAccount(msgspec.Struct, frozen=True, kw_only=True):
         source: where it was read from.
         model: id of the model in force there.
         degraded: whether the log asks there for a model that could not be opened.
+        breaker: what is in force there in place of the model's decisions; ``closed``: nothing.
         currency: base currency of its amounts.
         account: what is known of it.
     """
@@ -30,6 +31,7 @@ class ShownAccount(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     model: str
     degraded: bool
+    breaker: str
     currency: str
     account: AccountView
 
@@ -65,6 +67,7 @@ def account_at(
         source="the log",
         model=engine.model.id,
         degraded=engine.degraded,
+        breaker=engine.breaker,
         currency=engine.model.rates.base,
         account=view,
     )
@@ -93,6 +96,7 @@ def account_in(store: StateStore, account_id: str, partition: int, currency: str
         source="its state directory, as of the last checkpoint",
         model=stands.model,
         degraded=stands.degraded,
+        breaker=stands.breaker,
         currency=currency,
         account=view,
     )

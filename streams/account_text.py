@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from features.money import EXPONENTS
+from models.watch_limits import CLOSED
 from models.wording import Money, money_text
 from streams.account_at import ShownAccount
 from streams.account_view import AccountView, FoldedAway, PastEvent, Tile
@@ -45,12 +46,12 @@ def shown_text(shown: ShownAccount, *, most_events: int) -> Iterator[str]:
     """Lines about an account; the newest `most_events` of its history."""
     money = Money(shown.currency, EXPONENTS[shown.currency])
     account = shown.account
-    degraded = ", degraded" if shown.degraded else ""
+    stands = (", degraded" if shown.degraded else "") + ("" if shown.breaker == CLOSED else ", breaker open")
     yield f"account {shown.account_id}, partition {shown.partition} before offset {shown.next_offset} ({shown.source})"
     first = "" if account.first_ms is None else f", the first at {time_text(account.first_ms)}"
     yield (
         f"{account.event_count} events{first}; the last record applied is at offset {account.last_offset}; "
-        f"model {shown.model[:16]}{degraded}"
+        f"model {shown.model[:16]}{stands}"
     )
     yield from account_text(account, money, as_of_ms=None, most=most_events)
     if account.folded is not None and account.folded.tiles:

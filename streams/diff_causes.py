@@ -1,10 +1,12 @@
 """Why a verdict changed: the amount at stake, the score at which the decision turns, the features that moved it."""
 
+import math
 from collections.abc import Iterable, Mapping
 from heapq import nlargest
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from features.columns import APPLICATION, LOGIN, PAYMENT
 from features.decode import decode
@@ -12,7 +14,7 @@ from features.errors import AssayError, InvalidRecord
 from features.events import Application, Event, Login, Payment
 from features.identity import EventName
 from features.records import Verdict
-from models.decision import OUTCOMES
+from models.decision import OUTCOMES, decide
 from models.policy import Policy
 from models.thresholds import threshold
 from streams.diff_labels import UNLABELLED, Attacks
@@ -120,7 +122,7 @@ class Causes:
             return None
         policy = self._models.policy(verdict)
         turns_at = None
-        if stronger is not None and stake is not None and policy is not None:
+        if stronger is not None and stake is not None and policy is not None and _decides(policy, verdict, stake):
             turns_at = threshold(policy, stronger, stake.amount_minor, stake.kind)
         return Side(
             decision=verdict.decision,
@@ -167,6 +169,16 @@ class Causes:
                 values = model.scorer.contributions(features[None, :]).values[0]
                 return dict(zip(model.feature_set.names, values.tolist(), strict=True))
         return None
+
+
+def _decides(policy: Policy, verdict: Verdict, stake: _Stake) -> bool:
+    """Whether the decision is the policy's own; not if the breaker took the place of it, then no score turns it."""
+    if verdict.score is None:
+        return False
+    anomaly = math.nan if verdict.anomaly is None else verdict.anomaly
+    kind, amount_minor = np.array([stake.kind], dtype=np.uint8), np.array([stake.amount_minor])
+    outcome = decide(policy, np.array([verdict.score]), np.array([anomaly]), amount_minor, kind).outcome
+    return OUTCOMES[int(outcome[0])] == verdict.decision
 
 
 def moved(before: Mapping[str, float], after: Mapping[str, float]) -> list[Moved]:

@@ -1,9 +1,9 @@
 """The engine is a fold: `fold(state, batch) -> (state, output)`. It touches no clock, disk or network.
 
-The state of one partition is its accounts, its online detector, the model in force and the next offset. Live scoring,
-recovery, replay and scoring a file are all this fold over a log; how the log is cut into batches never shows in what
-comes out. The shell (`streams/partition.py`) brings in the accounts and models that a batch needs and carries out what
-is returned.
+The state of one partition is its accounts, its online detector, the model and the breaker in force and the next offset.
+Live scoring, recovery, replay and scoring a file are all this fold over a log; how the log is cut into batches never
+shows in what comes out. The shell (`streams/partition.py`) brings in the accounts and models that a batch needs and
+carries out what is returned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.accounts import Accounts, Applied
-from features.columns import JUDGED_KINDS, KIND_NAMES, LABEL, NO_SCORE, NOT_JUDGED, Events
+from features.columns import JUDGED_KINDS, KIND_NAMES, LABEL, NO_SCORE, Events
 from features.conversion import currency_name, to_base_minor, without_rate
 from features.decode import marked
 from features.errors import InvalidRecord
 from features.events import Label, Marker
+from features.faults import describe
 from features.kernel import APPLIED, APPROXIMATE, CONFLICT, DUPLICATE, NOT_IN_HISTORY
 from features.link_collector import LinkCollector
 from features.links import Flushes, flushes_json, joined
@@ -26,8 +27,9 @@ from features.records import Coordinates, Judged, Outcome
 from features.verdict_bytes import Numbers, stretches, template, verdict_bytes
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
-from models.reasons import Explained
+from models.substitution import substituted
 from models.summary import count_batch, is_sampled
+from models.watch_limits import CLOSED, IN_FORCE, InForce
 from streams.flags import (
     COUNTED_FLAGS,
     DEGRADED_BIT,
@@ -38,8 +40,8 @@ from streams.flags import (
 from streams.intake import Decoded
 from streams.log import Counted, JudgedFeatures, Outgoing, Output, SetAside, rows_of
 from streams.model_in_force import ModelInForce
+from streams.scores import MICRO, Scores, judged_of, reasons_of
 
-_MICRO = 1_000_000
 _IS_JUDGED = np.isin(np.arange(256), JUDGED_KINDS)
 _encode = msgspec.json.Encoder().encode
 
@@ -60,32 +62,6 @@ class _Segment(NamedTuple):
     applied: Applied
 
 
-class _Scores(NamedTuple):
-    """The judged rows of a segment.
-
-    Attributes:
-        rows: intp[k], their places in the segment.
-        features: float32[k, f].
-        score: float64[k], as published.
-        anomaly: float64[k], as published; NaN while the detector is not yet warm.
-        tails: see `models.detector.Anomalies`.
-        score_micro: int64[k], millionths.
-        anomaly_micro: int64[k], millionths, `NO_SCORE` for NaN.
-        outcome: uint8[k], index into `models.decision.OUTCOMES`.
-        expected_loss_minor: int64[k].
-    """
-
-    rows: NDArray[np.intp]
-    features: NDArray[np.float32]
-    score: NDArray[np.float64]
-    anomaly: NDArray[np.float64]
-    tails: NDArray[np.float64] | None
-    score_micro: NDArray[np.int64]
-    anomaly_micro: NDArray[np.int64]
-    outcome: NDArray[np.uint8]
-    expected_loss_minor: NDArray[np.int64]
-
-
 class Memory(NamedTuple):
     """An engine as it was, as far as one batch can change it."""
 
@@ -95,6 +71,7 @@ class Memory(NamedTuple):
     links_state: bytes
     model: ModelInForce
     degraded: bool
+    breaker: InForce
     next_offset: int
 
 
@@ -111,6 +88,9 @@ class Engine:
         sample_one_in: features of one in so many events are counted for telemetry; 0: nothing is counted.
         degraded: the log asked for a model that could not be opened: the one before it goes on judging, and every
             verdict says so.
+        breaker: what the log put in place of the model's decisions; while it is not closed every verdict says degraded.
+        heeds_breaker: whether breaker markers take effect; a replay that asks what another model would have decided
+            passes over them, because they answered to the model that was there.
     """
 
     def __init__(
@@ -123,6 +103,8 @@ class Engine:
         self.links = LinkCollector(model.feature_set)
         self.next_offset = 0
         self.degraded = False
+        self.breaker: InForce = CLOSED
+        self.heeds_breaker = True
         self.keep_features = keep_features
         self.sample_one_in = sample_one_in
 
@@ -162,7 +144,8 @@ class Engine:
         state = self.detector.state()
         accounts = self.accounts.remember(account_ids)
         links = self.links.state()
-        return Memory(accounts, self.detector, state, links, self.model, self.degraded, self.next_offset)
+        in_force = (self.model, self.degraded, self.breaker)
+        return Memory(accounts, self.detector, state, links, *in_force, self.next_offset)
 
     def bring_back(self, memory: Memory, account_ids: Sequence[str]) -> None:
         """Undo everything since `remember` was called for these accounts."""
@@ -170,13 +153,22 @@ class Engine:
         self.detector = memory.detector
         self.detector.restore(memory.detector_state)
         self.links.restore(memory.links_state)
-        self.model, self.degraded, self.next_offset = memory.model, memory.degraded, memory.next_offset
+        self.model, self.degraded, self.breaker = memory.model, memory.degraded, memory.breaker
+        self.next_offset = memory.next_offset
+
+    @property
+    def _says_degraded(self) -> bool:
+        """Whether verdicts say that something else decides than the model that the log asks for."""
+        return self.degraded or self.breaker != CLOSED
 
     def _put_in_force(
         self, marker: Marker, place: int, models: Mapping[str, ModelInForce | None], output: Output
     ) -> None:
+        if marker.marker == "breaker":
+            self._set_breaker(marker, place, output)
+            return
         if marker.marker != "model":
-            expected = "marker of type model; this version knows no other"
+            expected = "marker of type model or breaker; this version knows no other"
             output.set_aside.append(SetAside(place, InvalidRecord("marker", "$.marker", expected, marker.marker)))
             return
         output.kinds["marker"] = output.kinds.get("marker", 0) + 1
@@ -189,6 +181,16 @@ class Engine:
             self.detector = build(model.detector)
         self.model = model
         self.degraded = False
+
+    def _set_breaker(self, marker: Marker, place: int, output: Output) -> None:
+        if marker.value not in IN_FORCE:
+            expected = f"one of {', '.join(IN_FORCE)}"
+            got = describe(marker.value, expected)
+            output.set_aside.append(SetAside(place, InvalidRecord("marker", "$.value", expected, got)))
+            return
+        output.kinds["marker"] = output.kinds.get("marker", 0) + 1
+        if self.heeds_breaker:
+            self.breaker = marker.value
 
     def _fold_segment(self, batch: Decoded, start: int, end: int, output: Output) -> Flushes | None:
         """Fold the rows from `start` until `end`, among which there is no marker; the flushes that they close."""
@@ -218,7 +220,7 @@ class Engine:
         self._set_aside(segment, output)
         return self.links.add(keys.hash, columns, judged, applied)
 
-    def _score(self, segment: _Segment) -> _Scores:
+    def _score(self, segment: _Segment) -> Scores:
         kinds, applied = segment.columns["kind"], segment.applied
         rows = np.flatnonzero((applied.status == APPLIED) & _IS_JUDGED[kinds])
         features = applied.features if len(rows) == len(kinds) else applied.features.take(rows, axis=0)
@@ -226,28 +228,30 @@ class Engine:
         anomaly = np.round(anomalies.score, 6)
         score = self.model.scorer.score(features)
         decisions = decide(self.model.policy, score, anomaly, segment.columns["amount_minor"][rows], kinds[rows])
-        return _Scores(
+        outcome = substituted(self.breaker, self.model.policy, decisions.outcome, kinds[rows])
+        return Scores(
             rows=rows,
             features=features,
             score=score,
             anomaly=anomaly,
             tails=anomalies.tails,
-            score_micro=np.rint(score * _MICRO).astype(np.int64),
-            anomaly_micro=np.where(np.isnan(anomaly), NO_SCORE, np.rint(anomaly * _MICRO)).astype(np.int64),
-            outcome=decisions.outcome,
+            score_micro=np.rint(score * MICRO).astype(np.int64),
+            anomaly_micro=np.where(np.isnan(anomaly), NO_SCORE, np.rint(anomaly * MICRO)).astype(np.int64),
+            by_model=decisions.outcome,
+            outcome=outcome,
             expected_loss_minor=decisions.expected_loss_minor,
         )
 
-    def _publish_verdicts(self, segment: _Segment, scores: _Scores, output: Output) -> None:
+    def _publish_verdicts(self, segment: _Segment, scores: Scores, output: Output) -> None:
         batch, columns = segment.batch, segment.columns
         rows = segment.rows[scores.rows]
-        reasons, codes = self._reasons(scores)
+        reasons, codes = reasons_of(self.model, scores)
         common = template(
             self.partition,
             self.model.id[:16],
             self.model.artefact.policy_id[:16],
             OUTCOMES,
-            EVERY_SET_OF_FLAGS if not self.degraded else EVERY_DEGRADED_SET_OF_FLAGS,
+            EVERY_DEGRADED_SET_OF_FLAGS if self._says_degraded else EVERY_SET_OF_FLAGS,
         )
         values = verdict_bytes(
             common,
@@ -283,35 +287,23 @@ class Engine:
                 )
             )
 
-    def _counted(self, segment: _Segment, scores: _Scores, codes: Sequence[str]) -> Counted:
+    def _counted(self, segment: _Segment, scores: Scores, codes: Sequence[str]) -> Counted:
         offsets = segment.columns["offset"][scores.rows]
-        flags = segment.applied.flags[scores.rows].astype(np.int64) | (DEGRADED_BIT if self.degraded else 0)
-        sample = scores.features[is_sampled(offsets, self.sample_one_in)]
-        counts = count_batch(scores.score, scores.outcome, codes, flags, COUNTED_FLAGS, sample, self.model.edges)
+        flags = segment.applied.flags[scores.rows].astype(np.int64) | (DEGRADED_BIT if self._says_degraded else 0)
+        counts = count_batch(
+            scores.score,
+            scores.by_model,
+            scores.outcome,
+            codes,
+            flags,
+            COUNTED_FLAGS,
+            scores.features[is_sampled(offsets, self.sample_one_in)],
+            self.model.edges,
+            without_model=self.degraded,
+        )
         return Counted(self.model.id[:16], int(offsets[-1]) + 1, counts)
 
-    def _reasons(self, scores: _Scores) -> tuple[list[bytes], list[str]]:
-        """JSON of the reasons of each judged event, an empty list where it is approved; first codes of the others."""
-        texts = [b"[]"] * len(scores.rows)
-        explained = np.flatnonzero(scores.outcome)  # everything but approve
-        if not len(explained):
-            return texts, []
-        model = self.model
-        values = scores.features[explained]
-        events = Explained(
-            values=values,
-            contributions=model.scorer.contributions(values).values,
-            outcome=scores.outcome[explained],
-            score=scores.score[explained],
-            anomaly=scores.anomaly[explained],
-            tails=None if scores.tails is None else scores.tails[explained],
-        )
-        reasons = model.explainer.reasons(events, model.policy)
-        for place, given in zip(explained.tolist(), reasons, strict=True):
-            texts[place] = _encode(given)
-        return texts, [given[0].code for given in reasons]
-
-    def _publish_outcomes(self, segment: _Segment, scores: _Scores, output: Output) -> None:
+    def _publish_outcomes(self, segment: _Segment, scores: Scores, output: Output) -> None:
         applied = segment.applied
         labels = np.flatnonzero(segment.columns["kind"] == LABEL).tolist()
         if not labels:
@@ -326,7 +318,7 @@ class Engine:
             if applied.status[row] != NOT_IN_HISTORY:
                 found = applied.found[row]
                 place = judged_here.get(int(found["offset"]))
-                judged = _judged(found, scores, place)
+                judged = judged_of(found, scores, place)
                 values = applied.features[row].tolist()
                 features = {
                     name: None if value != value else value
@@ -368,20 +360,3 @@ class Engine:
 def _rate_missing(batch: Decoded, row: int) -> InvalidRecord:
     currency = currency_name(int(batch.currency[row]))
     return InvalidRecord("rate_missing", "$.currency", "a currency in the model's rates", currency)
-
-
-def _judged(found: Events, scores: _Scores, place: int | None) -> Judged:
-    """What an outcome says of the judged event; `place` is its row in `scores` if it was judged in this segment."""
-    if place is None:
-        decision, score, anomaly = int(found["decision"]), int(found["score_micro"]), int(found["anomaly_micro"])
-    else:
-        decision = int(scores.outcome[place])
-        score, anomaly = int(scores.score_micro[place]), int(scores.anomaly_micro[place])
-    return Judged(
-        time_ms=int(found["time_ms"]),
-        offset=int(found["offset"]),
-        decision=None if decision == NOT_JUDGED else OUTCOMES[decision],
-        score=None if score == NO_SCORE else score / _MICRO,
-        anomaly=None if anomaly == NO_SCORE else anomaly / _MICRO,
-        amount_base_minor=int(found["amount_minor"]),
-    )

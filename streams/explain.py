@@ -11,9 +11,10 @@ from features.errors import AssayError, InvalidRecord
 from features.events import Event, Label, Marker
 from features.identity import hash64
 from features.packing import unpack
+from models.watch_limits import InForce
 from streams.account_view import AccountView, hash_digits, view_of
 from streams.explain_features import FeatureLine, ScoresView, feature_lines, scores_view
-from streams.explain_policy import PolicyView, policy_view
+from streams.explain_policy import PolicyView, breaker_text, policy_view
 from streams.intake import decode_record
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
@@ -33,6 +34,7 @@ class Witnessed(NamedTuple):
         before: the packed account before it; None if the account had no past, or there is no account.
         model: in force when it was judged; for a marker, after it.
         degraded: whether the log asked for a model that could not be opened.
+        breaker: what was in force in place of the model's decisions; for a marker, after it.
         output: of folding this record alone, with features.
     """
 
@@ -42,6 +44,7 @@ class Witnessed(NamedTuple):
     before: bytes | None
     model: ModelInForce
     degraded: bool
+    breaker: InForce
     output: Output
 
 
@@ -104,7 +107,8 @@ def witness(machine: TimeMachine, partition: int, offset: int, progress: Progres
     with machine.at(partition, offset, progress, keep_features=True) as at:
         before = None if isinstance(event, InvalidRecord | Marker) else at.account(event.account_id)
         output = at.fold(records, machine.trusted)
-        return Witnessed(partition, records[0], event, before, at.engine.model, at.engine.degraded, output)
+        engine = at.engine
+        return Witnessed(partition, records[0], event, before, engine.model, engine.degraded, engine.breaker, output)
 
 
 def explain(seen: Witnessed, *, unmasked: bool = False) -> Explanation:
@@ -127,6 +131,7 @@ def explain(seen: Witnessed, *, unmasked: bool = False) -> Explanation:
             anomaly=scores.anomaly,
             amount_minor=int(judged.amount_base_minor[0]),
             kind=int(judged.kind[0]),
+            breaker=seen.breaker,
         )
     return Explanation(
         partition=seen.partition,
@@ -173,6 +178,8 @@ def _said(seen: Witnessed) -> str:
         return f"set aside: {error.code} at {error.path}: expected {error.expected}, got {error.got}{where}"
     assert not isinstance(event, InvalidRecord), "what is refused is set aside"
     if isinstance(event, Marker):
+        if event.marker == "breaker":
+            return f"from here on the breaker is {breaker_text(seen.breaker)}"
         if output.refused_models:
             return (
                 f"asks for model {event.value[:16]}, which could not be opened: {seen.model.id[:16]} goes on judging, "

@@ -11,6 +11,8 @@ import numpy as np
 from features.columns import APPLICATION, LOGIN, PAYMENT
 from models.decision import OUTCOMES, decide, explain_costs
 from models.policy import APPROVE, DECLINE, Policy
+from models.substitution import substituted
+from models.watch_limits import CLOSED, InForce
 
 _GRID = 1_000_000
 """A published score has six digits, so it is one of so many steps (and 0)."""
@@ -56,6 +58,9 @@ class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
         turns: from the lowest score up; the first begins at 0.
         anomaly_step_up_at: anomaly score from which an approval becomes a step-up; null: none does.
         raised_by_anomaly: whether it did so here.
+        breaker: what the log had put in place of the model's decisions; ``closed``: nothing.
+        by_model: what model and policy decide.
+        decision: what was decided: another outcome where the breaker took the place of it.
     """
 
     score: float
@@ -67,9 +72,20 @@ class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
     turns: list[Turn]
     anomaly_step_up_at: float | None
     raised_by_anomaly: bool
+    breaker: str
+    by_model: str
+    decision: str
 
 
-def policy_view(policy: Policy, *, score: float, anomaly: float | None, amount_minor: int, kind: int) -> PolicyView:
+def policy_view(
+    policy: Policy,
+    *,
+    score: float,
+    anomaly: float | None,
+    amount_minor: int,
+    kind: int,
+    breaker: InForce = CLOSED,
+) -> PolicyView:
     """The arithmetic behind the decision about one event.
 
     Args:
@@ -78,6 +94,7 @@ def policy_view(policy: Policy, *, score: float, anomaly: float | None, amount_m
         anomaly: as published; None while the detector is not warm.
         amount_minor: base currency; 0 where the event has none.
         kind: code of a judged kind.
+        breaker: in force.
     """
     costs = {PAYMENT: policy.payment, LOGIN: policy.login, APPLICATION: policy.application}[kind]
     is_amount = costs.exposure_from_amount and amount_minor > 0
@@ -101,6 +118,9 @@ def policy_view(policy: Policy, *, score: float, anomaly: float | None, amount_m
         )
     threshold = policy.anomaly_step_up_at
     raises = threshold is not None and anomaly is not None and anomaly >= threshold
+    raised = raises and cheapest == 0 and costs.step_up is not None
+    by_model = OUTCOMES.index("step_up") if raised else cheapest
+    decided = substituted(breaker, policy, np.array([by_model], dtype=np.uint8), np.array([kind], dtype=np.uint8))
     return PolicyView(
         score=score,
         exposure_minor=exposure,
@@ -110,8 +130,20 @@ def policy_view(policy: Policy, *, score: float, anomaly: float | None, amount_m
         costs=rows,
         turns=turns(policy, amount_minor, kind),
         anomaly_step_up_at=threshold,
-        raised_by_anomaly=raises and cheapest == 0 and costs.step_up is not None,
+        raised_by_anomaly=raised,
+        breaker=breaker,
+        by_model=OUTCOMES[by_model],
+        decision=OUTCOMES[int(decided[0])],
     )
+
+
+def breaker_text(in_force: InForce) -> str:
+    """The breaker in words.
+
+    >>> breaker_text("step_up")
+    'open, and a step-up takes the place of reviews and declines'
+    """
+    return "closed" if in_force == CLOSED else "open, and a step-up takes the place of reviews and declines"
 
 
 def turns(policy: Policy, amount_minor: int, kind: int) -> list[Turn]:

@@ -8,6 +8,7 @@ import msgspec
 from features.money import EXPONENTS
 from features.records import Verdict
 from models.leading_codes import SMALLEST_CONTRIBUTION
+from models.watch_limits import CLOSED
 from models.wording import Money, money_text, number_text, value_text
 from streams.account_text import account_text, history_table
 from streams.explain import Explanation
@@ -146,6 +147,8 @@ def _costs_text(costs: PolicyView, money: Money) -> Iterator[str]:
     if costs.anomaly_step_up_at is not None:
         did = "; it did" if costs.raised_by_anomaly else ""
         yield f"  an anomaly of {costs.anomaly_step_up_at:g} or more turns an approval into a step-up{did}"
+    if costs.breaker != CLOSED:
+        yield f"  the breaker is open ({costs.breaker}): {costs.by_model} of the model became {costs.decision}"
 
 
 def _number(value: float | None) -> str:

@@ -24,4 +24,4 @@ DEGRADED_BIT = 1 << len(_NAMES)
 EVERY_SET_OF_FLAGS = tuple(flag_names(bits, degraded=False) for bits in range(2 * APPROXIMATE))
 """The flags of each combination of bits."""
 EVERY_DEGRADED_SET_OF_FLAGS = tuple(flag_names(bits, degraded=True) for bits in range(2 * APPROXIMATE))
-"""The same while the model that the log asks for cannot be opened."""
+"""The same while something else than the model that the log asks for decides."""

@@ -64,6 +64,9 @@ class WorkerMetrics:
         self.degraded = Gauge(
             "assay_degraded", "1 while a model asked for by the log could not be opened", registry=self.registry
         )
+        self.breaker_open = Gauge(
+            "assay_breaker_open", "1 while the breaker decides instead of the model", registry=self.registry
+        )
 
     def watch_snapshots(self, snapshotter: "Snapshotter") -> None:
         """Take the numbers of snapshots from who takes them."""

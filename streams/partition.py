@@ -16,6 +16,7 @@ import numpy as np
 from features.errors import AssayError
 from features.keys import key_at
 from features.store import StateStore
+from models.watch_limits import InForce
 from streams.beside import AtOnce, Helper
 from streams.careful import TROUBLE_OUTSIDE, UnprocessableError, fold_carefully
 from streams.engine import Engine
@@ -46,6 +47,7 @@ class FoldState(msgspec.Struct, frozen=True):
         first_model: id of the model with which this state was started.
         feature_set: hash of the feature set that the accounts were kept for.
         degraded: see `Engine.degraded`.
+        breaker: see `Engine.breaker`.
     """
 
     schema: int
@@ -54,6 +56,7 @@ class FoldState(msgspec.Struct, frozen=True):
     first_model: str
     feature_set: str
     degraded: bool
+    breaker: InForce
 
 
 class _Versioned(msgspec.Struct):
@@ -204,6 +207,7 @@ class Partition:
             first_model=self._first_model.id,
             feature_set=engine.model.feature_set.hash,
             degraded=engine.degraded,
+            breaker=engine.breaker,
         )
         own = {_FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state(), _LINKS: engine.links.state()}
         packed = engine.accounts.cut()
@@ -258,6 +262,7 @@ class Partition:
         self.checkpoint()  # so that the accounts are read back under the new feature set
         before, self.engine = self.engine, self._engine_with(model)
         self.engine.next_offset = before.next_offset
+        self.engine.breaker, self.engine.heeds_breaker = before.breaker, before.heeds_breaker
         self.engine.links.restore(before.links.state())
         self._open_model = open_model
         goes_on = model.detector == before.model.detector
@@ -339,7 +344,7 @@ class Partition:
         if state.model != self._first_model.id:
             self.engine = self._engine_with(self._open_model(state.model))
         self.engine.next_offset = state.next_offset
-        self.engine.degraded = state.degraded
+        self.engine.degraded, self.engine.breaker = state.degraded, state.breaker
         self.engine.detector.restore(self._store.get_value(_DETECTOR) or b"")
         self.engine.links.restore(self._store.get_value(_LINKS) or b"")
         self.restored = True

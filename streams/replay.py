@@ -58,7 +58,7 @@ class ReplaySummary:
         decisions: verdicts by decision.
         dead_letters: records that the fold refuses, by code.
         duplicates: repeated events, not judged again.
-        markers_passed_over: model markers of the log that had no effect, because a model was given.
+        markers_passed_over: markers of the log that had no effect, because a model was given.
         fresh_detectors: partitions whose online detector began anew, because the model given asks for another one.
         diff: the comparison, if one was asked for.
     """

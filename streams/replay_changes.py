@@ -11,6 +11,7 @@ from pathlib import Path
 from features.errors import AssayError
 from features.feature import FeatureSet
 from models.policy import Policy
+from models.watch_limits import CLOSED
 from streams.model_in_force import ModelInForce
 from streams.partition import OpenModel, Partition
 
@@ -20,8 +21,9 @@ class Override:
     """What is in force from the start of a range on, instead of what the log says.
 
     Attributes:
-        model: holds through the whole range: markers are passed over. None: the models that the log names.
-        policy: of whatever model is in force; None: its own.
+        model: holds through the whole range: markers are passed over, also those of the breaker, which answered to the
+            model that was there. None: the models that the log names.
+        policy: of whatever model is in force; None: its own. The breaker opens and closes as it did.
     """
 
     model: ModelInForce | None = None
@@ -43,7 +45,9 @@ class Override:
         held, policy = self.model, self.policy
         if held is not None:
             model = with_policy(held, policy)
-            return partition.switch(model, lambda _: model)
+            goes_on = partition.switch(model, lambda _: model)
+            partition.engine.breaker, partition.engine.heeds_breaker = CLOSED, False
+            return goes_on
         if policy is None:
             return True
         degraded = partition.engine.degraded

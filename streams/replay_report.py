@@ -63,7 +63,7 @@ def counts_line(summary: ReplaySummary) -> str:
         f"{summary.duplicates:,} duplicates, {refused:,} refused",
     ]
     if summary.markers_passed_over:
-        parts.append(f"model markers passed over: {summary.markers_passed_over:,}")
+        parts.append(f"markers passed over: {summary.markers_passed_over:,}")
     if summary.fresh_detectors:
         parts.append("the online detector began anew, because the model given has another one")
     return "; ".join(parts)

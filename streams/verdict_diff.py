@@ -51,7 +51,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         score: probability of fraud; null without a model.
         expected_loss_minor: see `Verdict`.
         threshold: score above which this side's policy gives the stronger of the two decisions, or a stronger one
-            still; null where both sides decide alike, or no score does.
+            still; null where both sides decide alike, no score does, or the breaker decided.
         model: first digits of its id.
         policy: first digits of its id.
     """

@@ -12,6 +12,7 @@ import msgspec
 
 from features.decode import decode
 from features.events import Label, Marker, ProfileChange
+from models.watch_limits import CLOSED
 from streams.find_verdict import Progress
 from streams.history import Bounds
 from streams.log import LogRecord, Output
@@ -36,6 +37,7 @@ class Recomputed(NamedTuple):
             verdict.
         policy: its policy, likewise.
         degraded: the log asks there for a model that could not be opened here.
+        breaker_open: the breaker decides there instead of the model.
         why_not: why there is no verdict; empty if there is one.
         out_of_reach: the place may have had a verdict, but its state cannot be rebuilt here.
     """
@@ -45,6 +47,7 @@ class Recomputed(NamedTuple):
     model: str = ""
     policy: str = ""
     degraded: bool = False
+    breaker_open: bool = False
     why_not: str = ""
     out_of_reach: bool = False
 
@@ -156,16 +159,24 @@ def _folded_through(
     result = dict.fromkeys(offsets, Recomputed(why_not="the log holds no record at this offset"))
     for records in machine.history.read(number, offsets[0], offsets[-1] + 1):
         for batch, is_wanted in cut(records, wanted):
+            before = _stands(partition)
             output = partition.fold(batch, machine.trusted, publishing=is_wanted)
             if is_wanted:
-                result |= _recomputed(batch, output)
+                result |= _recomputed(batch, output, before | _stands(partition))
             if partition.is_full:
                 partition.checkpoint()
             progress(len(batch))
     return result
 
 
-def _recomputed(batch: Sequence[LogRecord], output: Output) -> dict[int, Recomputed]:
+def _stands(partition: Partition) -> set[str]:
+    """What makes verdicts say that they are degraded."""
+    engine = partition.engine
+    return ({"model"} if engine.degraded else set()) | ({"breaker"} if engine.breaker != CLOSED else set())
+
+
+def _recomputed(batch: Sequence[LogRecord], output: Output, stands: set[str]) -> dict[int, Recomputed]:
+    """What came of each record; `stands`: what of `_stands` held at the beginning or the end of the batch."""
     verdicts = {verdict.place: verdict for verdict in output.verdicts}
     refusals = dict(output.set_aside)
     result = {}
@@ -173,7 +184,15 @@ def _recomputed(batch: Sequence[LogRecord], output: Output) -> dict[int, Recompu
         if place in verdicts:
             value = verdicts[place].value
             said = _said(value)
-            found = Recomputed(value, verdicts[place].key, said.model, said.policy, "degraded" in said.flags)
+            is_degraded = "degraded" in said.flags
+            found = Recomputed(
+                value=value,
+                key=verdicts[place].key,
+                model=said.model,
+                policy=said.policy,
+                degraded=is_degraded and "model" in stands,
+                breaker_open=is_degraded and "breaker" in stands,
+            )
         elif place in refusals:
             error = refusals[place]
             found = Recomputed(why_not=f"the record there was set aside ({error.code} at {error.path})")

@@ -232,7 +232,7 @@ def _judge_one(claim: Claim, published: Published, recomputed: Mapping[Place, Re
             found.append(Difference("key", _text(published.key), _text(ours.key)))
     if not found:
         return check
-    if ours.degraded and _judged_by_a_model_that_is_not_here(found):
+    if ours.degraded and _judged_by_a_model_that_is_not_here(found, ours.breaker_open):
         why = "the log puts a model in force that cannot be opened here: put the one that the verdict names into "
         why += "models.directory, or name that directory"
         return msgspec.structs.replace(check, status="not_recomputable", why=why, differences=found)
@@ -256,7 +256,10 @@ def likely_cause(found: Sequence[Difference]) -> str:
     if "policy" in roots:
         return "another policy decided than the one of the model in force there"
     if "flags" in roots:
-        return "the engine stood otherwise (a model that could not be opened, or another state)"
+        return (
+            "the engine stood otherwise (a model that could not be opened, a breaker marker that only one side trusts, "
+            "or another state)"
+        )
     if roots <= {"anomaly", "decision", "reasons"}:
         return "the detector had learnt something else, or the verdict was altered"
     return (
@@ -265,10 +268,13 @@ def likely_cause(found: Sequence[Difference]) -> str:
     )
 
 
-def _judged_by_a_model_that_is_not_here(found: Sequence[Difference]) -> bool:
-    """Whether, at a place that is degraded here, the verdict comes from an engine that had the model."""
+def _judged_by_a_model_that_is_not_here(found: Sequence[Difference], breaker_open: bool) -> bool:
+    """Whether, at a place that is degraded here, the verdict comes from an engine that had the model.
+
+    Then it does not say degraded, unless the breaker is open: then all say so.
+    """
     only_here = any(d.path.startswith("$.flags") and d.recomputed == "degraded" for d in found)
-    return only_here and any(d.path == "$.model" for d in found)
+    return (only_here or breaker_open) and any(d.path == "$.model" for d in found)
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -26,6 +26,7 @@ from typing import NamedTuple, Protocol
 
 from features.errors import AssayError
 from features.store import StateStore
+from models.watch_limits import CLOSED
 from streams.bad_share import BadShare
 from streams.beside import AtOnce, Helper
 from streams.careful import UnprocessableError
@@ -350,13 +351,14 @@ class Worker:
             owned.partition.hot_bytes = hot_bytes
 
     def _measure(self) -> None:
-        degraded = not_compiled = False
+        degraded = not_compiled = breaker_open = False
         accounts = 0
         for number, owned in self._owned.items():
             behind = self._log.end(number) - owned.partition.next_offset
             self.metrics.lag_records.labels(str(number)).set(max(0, behind))
             accounts += len(owned.partition.engine.accounts)
             degraded |= owned.partition.engine.degraded
+            breaker_open |= owned.partition.engine.breaker != CLOSED
             model = owned.partition.engine.model
             not_compiled |= not model.scorer.is_compiled
             self.metrics.model_info.info({"model": model.id[:16], "policy": model.artefact.policy_id[:16]})
@@ -364,6 +366,7 @@ class Worker:
             self.metrics.lag_records.labels(str(number)).set(self._catching_up.behind(number))
         self.metrics.hot_accounts.set(accounts)
         self.metrics.degraded.set(degraded)
+        self.metrics.breaker_open.set(breaker_open)
         self.metrics.model_not_compiled.set(not_compiled)
 
     def unhealthy(self) -> str | None:

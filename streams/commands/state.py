@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import AssayError
+from models.watch_limits import CLOSED
 from streams.commands.config import ConfigOption
 from streams.commands.looking_back import ArchiveOption, BootstrapOption
 from streams.commands.state_show import show
@@ -310,6 +311,7 @@ def _described(directory: Path, number: int) -> dict[str, Any]:
             "first_model": stands.first_model if stands else None,
             "feature_set": stands.feature_set if stands else None,
             "degraded": stands.degraded if stands else None,
+            "breaker": stands.breaker if stands else None,
             "accounts_estimated": opened.estimated_accounts(),
             "bytes": bytes_in(directory),
         }
@@ -326,7 +328,8 @@ def _info_line(row: dict[str, Any]) -> str:
     else:
         text = (
             f"at {found['next_offset']}, model {found['model'][:16]} (first {found['first_model'][:16]})"
-            f"{', degraded' if found['degraded'] else ''}, about {found['accounts_estimated']} accounts, "
+            f"{', degraded' if found['degraded'] else ''}{'' if found['breaker'] == CLOSED else ', breaker open'}, "
+            f"about {found['accounts_estimated']} accounts, "
             f"{_size(found['bytes'])}"
         )
     return f"partition {number}: {text}; {_snapshots_text(row['snapshots'], found['topic_id'] if found else None)}"

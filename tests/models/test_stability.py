@@ -85,7 +85,7 @@ def seen(rows: int, seed: int, reference: Reference, shift: float = 0.0, lost: f
     sample[:, 1] += np.float32(shift)
     sample[random.random(rows) < lost, 1] = np.nan
     zeros = np.zeros(rows, dtype=np.int64)
-    return count_batch(scores(rows, random), zeros.astype(np.uint8), [], zeros, (), sample, reference.edges())
+    return count_batch(scores(rows, random), *[zeros.astype(np.uint8)] * 2, [], zeros, (), sample, reference.edges())
 
 
 def test_rows_like_those_of_training_are_no_drift() -> None:

@@ -84,7 +84,7 @@ def random_counts(seed: int) -> Counts:
     edges = [np.array([-1.0, 0.0], dtype=np.float32), np.array([0.5], dtype=np.float32)]
     outcome = random.integers(0, 4, n).astype(np.uint8)
     reasons = random.choice(["VEL01", "AMT01", "GEO02"], int((outcome > 0).sum())).tolist()
-    return count_batch(score, outcome, reasons, random.integers(0, 8, n), NAMES, sample, edges)
+    return count_batch(score, outcome, outcome, reasons, random.integers(0, 8, n), NAMES, sample, edges)
 
 
 def test_a_batch_is_counted_as_by_hand() -> None:
@@ -92,7 +92,9 @@ def test_a_batch_is_counted_as_by_hand() -> None:
     outcome = np.array([0, 1, 3, 3], dtype=np.uint8)
     flag_bits = np.array([0, 1, 3, 4])
     sample = np.array([[0.0], [2.0], [np.nan]], dtype=np.float32)
-    counts = count_batch(score, outcome, ["B", "A", "A"], flag_bits, NAMES, sample, [np.array([1.0], np.float32)])
+    counts = count_batch(
+        score, outcome, outcome, ["B", "A", "A"], flag_bits, NAMES, sample, [np.array([1.0], np.float32)]
+    )
     assert counts.decisions == (1, 1, 0, 2)
     assert (counts.verdicts, counts.alerts, counts.scored) == (4, 3, 3)
     assert counts.score_sum_micro == 600_001

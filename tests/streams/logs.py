@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
 import orjson
 
@@ -44,6 +45,28 @@ def model_marker(number: int, model_id: str, time_ms: int) -> bytes:
     """A record that puts a model in force."""
     marker = {"event_id": f"m{number}", "type": "marker", "time_ms": time_ms, "marker": "model", "value": model_id}
     return orjson.dumps(marker)
+
+
+def breaker_marker(number: int, in_force: str, time_ms: int) -> bytes:
+    """A record that opens or closes the breaker."""
+    marker = {"event_id": f"b{number}", "type": "marker", "time_ms": time_ms, "marker": "breaker", "value": in_force}
+    return orjson.dumps(marker)
+
+
+def with_breaker(log: Sequence[bytes], seed: int, share: float = 0.02) -> list[bytes]:
+    """The log with breaker markers put into it: some repeat what is in force, some ask for what no engine knows."""
+    source = random.Random(seed)
+    result: list[bytes] = []
+    time_ms = START_MS
+    for number, value in enumerate(log):
+        result.append(value)
+        with suppress(orjson.JSONDecodeError, KeyError, TypeError):
+            time_ms = max(time_ms, orjson.loads(value)["time_ms"])
+        if source.random() < share:
+            result.append(
+                breaker_marker(number, source.choice(("step_up", "step_up", "closed", "rules_only")), time_ms)
+            )
+    return result
 
 
 def mixed_log(length: int, seed: int, accounts: int = 12, model_ids: tuple[str, ...] = ()) -> list[bytes]:

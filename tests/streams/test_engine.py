@@ -223,7 +223,7 @@ def test_everything_but_approve_has_reasons() -> None:
 
 
 def test_the_fold_touches_no_clock_disk_or_network() -> None:
-    for name in ("engine", "intake", "flags", "log"):
+    for name in ("engine", "scores", "intake", "flags", "log"):
         source = ast.parse(Path("streams", f"{name}.py").read_text())
         imported = {
             alias.name.split(".")[0]

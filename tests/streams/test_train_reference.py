@@ -86,7 +86,7 @@ def seen_by_the_engine(model: Artefact, features: NDArray[np.float32]) -> Counts
     no_anomaly = np.full(len(score), np.nan)
     outcome = decide(model.policy, score, no_anomaly, ROWS.amount_minor[TESTED], ROWS.kind[TESTED]).outcome
     no_flags = np.zeros(len(score), dtype=np.int64)
-    return count_batch(score, outcome, [], no_flags, (), features, model.reference.edges())
+    return count_batch(score, outcome, outcome, [], no_flags, (), features, model.reference.edges())
 
 
 def found(model: Artefact, counts: Counts) -> dict[str, Finding]:

@@ -40,9 +40,11 @@ def with_gaps(log: Sequence[bytes], first: int = 0) -> list[LogRecord]:
     return records
 
 
-def published_of(number: int, records: Sequence[LogRecord], open_model: Any = open_small) -> list[Published]:
+def published_of(
+    number: int, records: Sequence[LogRecord], open_model: Any = open_small, first: ModelInForce | None = None
+) -> list[Published]:
     """What a worker publishes of one partition; batches as they come."""
-    partition = Partition(number, MemoryStore(), small_model(), open_model)
+    partition = Partition(number, MemoryStore(), first or small_model(), open_model)
     source = random.Random(3)
     found: list[Published] = []
     place = 0
