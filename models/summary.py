@@ -68,6 +68,11 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Mean of the scores; None without one."""
         return self.score_sum_micro / 1e6 / self.scored if self.scored else None
 
+    @property
+    def without_sample(self) -> "Counts":
+        """What can be added to counts of another model too: bins of two models may be of different widths."""
+        return msgspec.structs.replace(self, sampled=0, bins=(), missing=())
+
     def __add__(self, other: "Counts") -> "Counts":
         """Counts of both together; those of a sample are of one model, or one of them is empty.
 

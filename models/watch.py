@@ -85,7 +85,7 @@ class Watch:
         findings = self._end_hours(minute_ms)
         self._newest_ms = minute_ms
         assert all(minute.minute_ms == minute_ms for minute in minutes)
-        total = sum((minute.counts for minute in minutes), Counts())
+        total = sum((minute.counts.without_sample for minute in minutes), Counts())
         mine = sum((minute.counts for minute in minutes if minute.model == self._model), Counts())
         self._gathered, self._unjudged = self._gathered + mine, self._unjudged + mine
         if self._unjudged.sampled >= self._limits.stability.least_missing_rows:

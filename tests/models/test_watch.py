@@ -169,3 +169,13 @@ def test_a_minute_under_another_time_is_our_own_mistake() -> None:
     watch = Watch(MODEL, training(1_000), LIMITS)
     with pytest.raises(AssertionError):
         watch.judge(60_000, [Minute(minute_ms=0, model=MODEL, counts=Counts())])
+
+
+def test_a_minute_in_which_the_model_changes_is_judged() -> None:
+    """Bins of two models are of different widths: they cannot be added, and decisions can."""
+    watch, traffic = Watch(MODEL, training(), WatchLimits()), Traffic(seed=3)
+    one = traffic.minute(0)
+    fewer = tuple(bins[:-1] for bins in one.counts.bins)
+    other = Minute(minute_ms=0, model="f" * 16, counts=msgspec.structs.replace(one.counts, bins=fewer))
+    assert watch.judge(0, [one, other]).transition is None
+    assert watch.breaker.newest_ms == 0
