@@ -123,7 +123,15 @@ def concern_of(finding: Finding) -> Concern:
     raise AssertionError(f"the finding {finding.name!r} ({finding.level}) has no kind of alert")
 
 
-def breaker_findings(state: BreakerState, action: BreakerAction, reason: str) -> list[Finding]:
+_DECIDES: Final[dict[BreakerAction, str]] = {
+    "step_up": "a step-up takes the place of reviews and declines",
+    "none": "and the model goes on deciding (warm.breaker_action is none)",
+}
+
+
+def breaker_findings(
+    state: BreakerState, action: BreakerAction, reason: str, *, is_held: bool = False
+) -> list[Finding]:
     """What the breaker gives each minute: one finding until it is closed again, also while it probes.
 
     Its closing is no alert of its own: `breaker-open` is resolved then.
@@ -132,6 +140,7 @@ def breaker_findings(state: BreakerState, action: BreakerAction, reason: str) ->
         state: where the breaker stands.
         action: what decides while it is open.
         reason: of its last change, in words.
+        is_held: whether verdicts come from an engine in which it is open; if it is closed here, somebody else did it.
 
     >>> breaker_findings(BreakerState(), "step_up", "")
     []
@@ -139,7 +148,10 @@ def breaker_findings(state: BreakerState, action: BreakerAction, reason: str) ->
     'the breaker is probing, the model decides on trial: 10 good minutes'
     """
     if state.phase == "closed":
-        return []
-    decides = f"{action} decides instead of the model" if state.phase == "open" else "the model decides on trial"
-    text = f"the breaker is {state.phase}, {decides}: {reason}"
+        if not is_held:
+            return []
+        text = "the breaker is open, and not by this watch: it was opened by hand, or the watch has lost its state"
+    else:
+        decides = _DECIDES[action] if state.phase == "open" else "the model decides on trial"
+        text = f"the breaker is {state.phase}, {decides}: {reason}"
     return [Finding(name=BREAKER, level="act", value=1.0, expected=0.0, text=text)]

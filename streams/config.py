@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import AssayError
+from models.watch_limits import BREAKER_ACTIONS
 
 Value = str | int | float | bool
 
@@ -113,6 +114,12 @@ SETTINGS: tuple[Setting, ...] = (
         60.0,
         "a worker of the warm path whose commits stand still so long ends",
         least=10,
+    ),
+    Setting(
+        "warm.breaker_action",
+        "step_up",
+        "what takes the place of reviews and declines while the breaker is open; none: it is only told",
+        choices=BREAKER_ACTIONS,
     ),
     Setting("alerts.repeat_hours", 4.0, "an alert that goes on is told again after so long", least=0.1),
     Setting("alerts.webhook", "", "https address that alerts are posted to; http on this machine only; empty: off"),

@@ -1,4 +1,4 @@
-"""Telemetry in, alerts out: hosts `TelemetryFold` in a Faust agent, and puts the time into its log.
+"""Telemetry in, alerts and breaker markers out: hosts `TelemetryFold` in a Faust agent, and puts the time into its log.
 
 What the fold remembers is in a table, row by row. When its partition comes from elsewhere it is read from there; while
 it stays, memory and table are the same.
@@ -13,6 +13,7 @@ import faust
 import msgspec
 
 from features.records import Alert
+from models.breaker import Transition
 from streams.metrics import WarmMetrics
 from streams.publisher import Message
 from streams.topics import WATCH_STATES
@@ -50,6 +51,7 @@ class TelemetryAgent:
         app: it.
         topics: see there.
         new_fold: a fold that has read nothing.
+        markers: records that put a change of the breaker in force.
         send: sends one message and waits until the broker has it.
         tell: is told of each alert that was published.
         ages: is told what was worked on.
@@ -63,6 +65,7 @@ class TelemetryAgent:
         app: faust.App,
         topics: TelemetryTopics,
         new_fold: Callable[[], TelemetryFold],
+        markers: Callable[[Transition], list[Message]],
         send: Callable[[Message], Awaitable[None]],
         tell: Callable[[Alert], None],
         ages: CommitAges,
@@ -73,6 +76,7 @@ class TelemetryAgent:
         self._app = app
         self._topics = topics
         self._new_fold = new_fold
+        self._markers = markers
         self._send = send
         self._tell = tell
         self._ages = ages
@@ -111,6 +115,10 @@ class TelemetryAgent:
             _log.error("%s[%d], offset %d: no telemetry: %s", message.topic, message.partition, message.offset, error)
             self._metrics.dead_letters.labels("telemetry").inc()
         else:
+            if step.transition is not None:
+                for marker in self._markers(step.transition):
+                    await self._send(marker)
+                _log.warning("breaker %s: %s", step.transition.after, step.transition.reason)
             for alert in step.alerts:
                 await self._send(alert_message(self._topics.alerts, alert))
                 self._tell(alert)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from features.records import Alert, encode
+from models.breaker import Transition
 from models.summary import Summary
 from streams.alert_book import AlertBook
 from streams.publisher import Message
@@ -25,16 +26,18 @@ _tick = msgspec.json.Decoder(Tick).decode
 
 
 class TelemetryStep(NamedTuple):
-    """What one record asks for, in this order: publish, then store one row after the other.
+    """What one record asks for, in this order: put the breaker in force, publish, then store one row after the other.
 
     The order makes a crash harmless between any two of them: what was published may be published again, a minute whose
     judgement is stored is not judged again, and what is not stored is counted from the log once more.
 
     Attributes:
+        transition: change of the breaker, to be put in force.
         alerts: what to tell.
         rows: states to store.
     """
 
+    transition: Transition | None
     alerts: list[Alert]
     rows: list[tuple[bytes, bytes]]
 
@@ -71,17 +74,17 @@ class TelemetryFold:
         """
         if _kind(value).type == "summary":
             self.watch.summary(_summary(value))
-            return TelemetryStep([], [(MINUTES, self.watch.minutes_state())])
+            return TelemetryStep(None, [], [(MINUTES, self.watch.minutes_state())])
         judged = self.watch.tick(_tick(value))
         if judged.time_ms is None:
-            return TelemetryStep([], [])
+            return TelemetryStep(None, [], [])
         alerts = self.book.observe(judged.findings, judged.time_ms)
         rows = [
             (WATCH, self.watch.watch_state()),
             (ALERTS, self.book.state()),
             (MINUTES, self.watch.minutes_state()),
         ]
-        return TelemetryStep(alerts, rows)
+        return TelemetryStep(judged.transition, alerts, rows)
 
 
 def alert_message(topic: str, alert: Alert) -> Message:

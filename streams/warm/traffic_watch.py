@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from features.errors import AssayError
+from models.breaker import Transition
 from models.finding import Finding
 from models.minutes import MINUTE_MS, Minute, Minutes
 from models.reference import Reference
@@ -39,10 +40,12 @@ class Judged(NamedTuple):
     Attributes:
         time_ms: of the judgement; None: nothing was judged.
         findings: what is wrong; also that the breaker is not closed.
+        transition: the newest change of the breaker, if there was one.
     """
 
     time_ms: int | None
     findings: list[Finding]
+    transition: Transition | None = None
 
 
 NOTHING = Judged(None, [])
@@ -92,6 +95,7 @@ class TrafficWatch:
         for minute in taken:
             by_minute.setdefault(minute.minute_ms, []).append(minute)
         findings: list[Finding] = []
+        transition: Transition | None = None
         judged = False
         for minute_ms in range(self._next_ms, until_ms, MINUTE_MS):
             watch, found = self._watch_of(by_minute.get(minute_ms, []))
@@ -101,11 +105,14 @@ class TrafficWatch:
                 watched = watch.judge(minute_ms, minutes, model_available=_has_model(minutes))
                 findings += watched.findings
                 if watched.transition is not None:
-                    self._breaker_reason = watched.transition.reason
-                findings += breaker_findings(watch.breaker, self._limits.breaker.action, self._breaker_reason)
+                    transition = watched.transition
+                    self._breaker_reason = transition.reason
+                findings += breaker_findings(
+                    watch.breaker, self._limits.breaker.action, self._breaker_reason, is_held=_is_held(minutes)
+                )
             judged = True
         self._next_ms = max(self._next_ms, until_ms)
-        return Judged(tick.time_ms, findings) if judged else NOTHING
+        return Judged(tick.time_ms, findings, transition) if judged else NOTHING
 
     def _watch_of(self, minutes: list[Minute]) -> tuple[Watch | None, list[Finding]]:
         """The watch of the model that judged most of a minute; what is wrong if its reference cannot be opened."""
@@ -160,7 +167,12 @@ class TrafficWatch:
 def _has_model(minutes: Sequence[Minute]) -> bool:
     """Whether most events of a minute were judged by the model that should be in force; also if there were none."""
     verdicts = sum(minute.counts.verdicts for minute in minutes)
-    without = sum(
-        max(minute.counts.verdicts - minute.counts.scored, minute.counts.flags.get("degraded", 0)) for minute in minutes
-    )
+    without = sum(max(minute.counts.verdicts - minute.counts.scored, minute.counts.without_model) for minute in minutes)
     return 2 * without <= verdicts
+
+
+def _is_held(minutes: Sequence[Minute]) -> bool:
+    """Whether most events of a minute were decided by the breaker: they are degraded, and not for want of a model."""
+    verdicts = sum(minute.counts.verdicts for minute in minutes)
+    held = sum(minute.counts.flags.get("degraded", 0) - minute.counts.without_model for minute in minutes)
+    return 2 * held > verdicts

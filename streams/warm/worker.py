@@ -14,9 +14,10 @@ from confluent_kafka.admin import AdminClient
 from features.errors import AssayError
 from features.records import Alert
 from features.windows import HOUR_MS
-from models.watch_limits import WatchLimits
+from models.watch_limits import BREAKER_ACTIONS, BreakerAction, BreakerSettings, WatchLimits
 from streams.admin import connect
 from streams.beside import InThread
+from streams.breaker_marker import marker_messages, marker_of
 from streams.config import Config
 from streams.http_server import HttpServer
 from streams.kafka_clients import connection
@@ -78,10 +79,12 @@ class WarmWorker:
         send = sender(self.app)
         add_labels_agent(self.app, topics, ids_topic, step, send, Continuity(offsets), ages, self.metrics, _leave_for)
         open_reference, repeat_ms = references_of(config), int(config.number("alerts.repeat_hours") * HOUR_MS)
+        limits = WatchLimits(breaker=BreakerSettings(action=_breaker_action(config)))
         TelemetryAgent(
             self.app,
             telemetry,
-            lambda: TelemetryFold(TrafficWatch(open_reference, WatchLimits()), repeat_ms),
+            lambda: TelemetryFold(TrafficWatch(open_reference, limits), repeat_ms),
+            lambda change: marker_messages(marker_of(change), topics.events, partitions, internal_key),
             send,
             self._told,
             ages,
@@ -147,6 +150,12 @@ def leave(why: str) -> NoReturn:
         logging.shutdown()
         sys.stderr.flush()
     os._exit(1)
+
+
+def _breaker_action(config: Config) -> BreakerAction:
+    """What is to happen while the breaker is open."""
+    (action,) = (action for action in BREAKER_ACTIONS if action == config.text("warm.breaker_action"))
+    return action
 
 
 def _leave_for(error: BaseException) -> NoReturn:

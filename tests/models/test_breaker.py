@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.breaker import BreakerInput, BreakerState, Transition, step
 from models.seasonal import Band
-from models.watch_limits import BreakerSettings
+from models.watch_limits import BREAKER_ACTIONS, BreakerAction, BreakerSettings
 
 MINUTE_MS = 60_000
 SETTINGS = BreakerSettings()
@@ -164,9 +164,9 @@ def test_reasons_name_each_fault() -> None:
     )
 
 
-@pytest.mark.parametrize("action", ["last_good_model", "rules_only", "step_up"])
-def test_the_action_is_that_of_the_settings(action: str) -> None:
-    chosen = BreakerSettings(action=action)  # type: ignore[arg-type]
+@pytest.mark.parametrize("action", BREAKER_ACTIONS)
+def test_the_action_is_that_of_the_settings(action: BreakerAction) -> None:
+    chosen = BreakerSettings(action=action)
     assert run([BAD] * 5, chosen)[1][0].action == action
 
 

@@ -134,12 +134,22 @@ def test_a_finding_without_a_kind_is_our_own_mistake(name: str) -> None:
 
 def test_the_breaker_is_found_until_it_is_closed() -> None:
     assert breaker_findings(BreakerState(phase="closed"), "step_up", "why") == []
-    for phase, decides in (("open", "rules_only decides"), ("probing", "the model decides on trial")):
-        (found,) = breaker_findings(BreakerState(phase=phase), "rules_only", "too many declines")
+    for phase, action, decides in (
+        ("open", "step_up", "a step-up takes the place of reviews and declines"),
+        ("open", "none", "the model goes on deciding"),
+        ("probing", "step_up", "the model decides on trial"),
+    ):
+        (found,) = breaker_findings(BreakerState(phase=phase), action, "too many declines", is_held=True)
         kind, subject = concern_of(found)
         assert (kind.name, kind.severity, subject) == ("breaker-open", "page", "")
         assert decides in found.text
         assert found.text.endswith("too many declines")
+
+
+def test_a_breaker_that_somebody_else_opened_is_found_too() -> None:
+    (found,) = breaker_findings(BreakerState(), "step_up", "", is_held=True)
+    assert concern_of(found).kind.name == "breaker-open"
+    assert "opened by hand" in found.text
 
 
 def test_what_is_asked_more_often_is_over_sooner() -> None:

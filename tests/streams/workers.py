@@ -35,10 +35,12 @@ def environment(bootstrap: str, prefix: str, state: Path, **more: str) -> dict[s
 
 
 @contextmanager
-def worker(settings: dict[str, str], log: Path, command: str = "run") -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    settings: dict[str, str], log: Path, command: str = "run", program: Sequence[str] = (ASSAY,)
+) -> Iterator[subprocess.Popen[bytes]]:
     """A running `assay run`, or another command; killed at the end if it still runs."""
     with log.open("ab") as file:
-        process = subprocess.Popen([ASSAY, command], env=settings, stdout=file, stderr=file)
+        process = subprocess.Popen([*program, command], env=settings, stdout=file, stderr=file)
     try:
         yield process
     finally:

@@ -53,7 +53,8 @@ def told(traffic: Traffic, minutes: int, outage: bool = False) -> dict[str, int]
 
 def degraded(minute: Minute) -> Minute:
     """The same while the model that the log asks for cannot be opened."""
-    counts: Counts = msgspec.structs.replace(minute.counts, flags={"degraded": minute.counts.verdicts})
+    verdicts = minute.counts.verdicts
+    counts: Counts = msgspec.structs.replace(minute.counts, flags={"degraded": verdicts}, without_model=verdicts)
     return msgspec.structs.replace(minute, counts=counts)
 
 

@@ -1,0 +1,49 @@
+"""The record that opens or closes the breaker: the same one in every partition of the events log. Pure."""
+
+import msgspec
+
+from features.events import Marker
+from models.breaker import Transition
+from models.watch_limits import CLOSED, InForce
+from streams.publisher import Message
+from streams.signature import SIGNATURE_HEADER, sign
+
+_encode = msgspec.json.Encoder().encode
+
+
+def in_force_after(transition: Transition) -> InForce:
+    """What decides after a change of the breaker.
+
+    Where the settings only want changes told, that is the model; saying so ends what an earlier setting began.
+
+    >>> opened = Transition(before="closed", after="open", minute_ms=0, action="step_up", reason="too many declines")
+    >>> in_force_after(opened)
+    'step_up'
+    """
+    return "step_up" if transition.action == "step_up" else CLOSED
+
+
+def marker_of(transition: Transition) -> Marker:
+    """The marker of a change: made of it alone, so that whoever writes it again writes the same bytes."""
+    return Marker(
+        event_id=f"breaker-{transition.minute_ms}-{transition.after}",
+        time_ms=transition.minute_ms,
+        marker="breaker",
+        value=in_force_after(transition),
+    )
+
+
+def marker_messages(marker: Marker, topic: str, partitions: int, internal_key: bytes | None) -> list[Message]:
+    """One record for each partition of the events log.
+
+    Args:
+        marker: what they say.
+        topic: the events log.
+        partitions: how many it has.
+        internal_key: signs them; None where the log trusts whoever can write it.
+    """
+    value = _encode(marker)
+    headers: list[tuple[str, bytes | None]] = []
+    if internal_key is not None:
+        headers.append((SIGNATURE_HEADER, sign(internal_key, value)))
+    return [Message(topic, number, None, value, headers or None) for number in range(partitions)]
