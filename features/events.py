@@ -170,11 +170,15 @@ class Label(_OfAccount, frozen=True, gc=False, kw_only=True, omit_defaults=True,
 
 
 class Marker(_Record, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="marker"):
-    """What is in force from here on: the hash of a model or a policy, the breaker's state, an entities offset."""
+    """What is in force from here on: the hash of a model or a policy, the breaker's state, an entities offset.
+
+    The reason is for people.
+    """
 
     time_ms: TimeMs
     marker: Literal["model", "policy", "breaker", "entities"]
     value: Annotated[str, Meta(min_length=1, max_length=128)]
+    reason: Text | None = None
 
 
 Event = Payment | Login | ProfileChange | Application | Label | Marker

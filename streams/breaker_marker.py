@@ -8,6 +8,8 @@ from models.watch_limits import CLOSED, InForce
 from streams.publisher import Message
 from streams.signature import SIGNATURE_HEADER, sign
 
+MOST_REASON = 256
+"""Characters of a reason, as the contract has it."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -30,7 +32,13 @@ def marker_of(transition: Transition) -> Marker:
         time_ms=transition.minute_ms,
         marker="breaker",
         value=in_force_after(transition),
+        reason=transition.reason[:MOST_REASON],
     )
+
+
+def marker_by_hand(in_force: InForce, reason: str, now_ms: int) -> Marker:
+    """The marker of an operator."""
+    return Marker(event_id=f"breaker-{now_ms}-by-hand", time_ms=now_ms, marker="breaker", value=in_force, reason=reason)
 
 
 def marker_messages(marker: Marker, topic: str, partitions: int, internal_key: bytes | None) -> list[Message]:

@@ -12,6 +12,7 @@ from features.errors import AssayError
 from streams.commands import (
     archive,
     bench,
+    breaker,
     broker,
     config,
     demo,
@@ -45,6 +46,7 @@ app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
+app.add_typer(breaker.app, name="breaker")
 app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
 app.command("explain")(explain.explain)

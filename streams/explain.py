@@ -179,7 +179,8 @@ def _said(seen: Witnessed) -> str:
     assert not isinstance(event, InvalidRecord), "what is refused is set aside"
     if isinstance(event, Marker):
         if event.marker == "breaker":
-            return f"from here on the breaker is {breaker_text(seen.breaker)}"
+            why = f": {event.reason}" if event.reason else ""
+            return f"from here on the breaker is {breaker_text(seen.breaker)}{why}"
         if output.refused_models:
             return (
                 f"asks for model {event.value[:16]}, which could not be opened: {seen.model.id[:16]} goes on judging, "

@@ -96,6 +96,7 @@ MARKER: dict[str, Any] = {
     "time_ms": TIME_MS,
     "marker": "model",
     "value": "ab" * 32,
+    "reason": "it passed the gate",
 }
 EVENTS = [PAYMENT, LOGIN, PROFILE_CHANGE, APPLICATION, LABEL, MARKER]
 MINIMAL_PAYMENT = {

@@ -222,7 +222,7 @@ def test_every_partition_gets_the_same_signed_record(partitions: int) -> None:
     messages = partial(marker_messages, marker_of(change), "fraud.events", partitions)
     assert [message.partition for message in messages(KEY)] == list(range(partitions))
     assert {message.value for message in messages(KEY)} == {
-        b'{"type":"marker","event_id":"breaker-%d-open","time_ms":%d,"marker":"breaker","value":"step_up"}'
+        b'{"type":"marker","event_id":"breaker-%d-open","time_ms":%d,"marker":"breaker","value":"step_up","reason":"why"}'
         % (START_MS, START_MS)
     }
     assert all(signed_by(KEY)(LogRecord(0, one.value, headers=one.headers or ())) for one in messages(KEY))
