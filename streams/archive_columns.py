@@ -89,6 +89,7 @@ _EVENT = {
     **_LABEL,
     "marker": pa.string(),
     "marker_value": pa.string(),
+    "reason": pa.string(),
 }
 _VERDICT = {
     "event_id": pa.string(),

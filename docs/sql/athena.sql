@@ -44,7 +44,8 @@ CREATE EXTERNAL TABLE events (
   `known_at_ms` bigint,
   `source` string,
   `marker` string,
-  `marker_value` string
+  `marker_value` string,
+  `reason` string
 )
 PARTITIONED BY (`dt` string, `hour` int)
 STORED AS PARQUET
