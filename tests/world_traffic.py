@@ -21,7 +21,7 @@ from streams.log import LogRecord
 from streams.model_in_force import ModelInForce
 from streams.partition import Partition
 from streams.signature import everybody
-from tests.streams.logs import START_MS, mixed_log, payment
+from tests.streams.logs import START_MS, mixed_log, payment, with_breaker
 from tests.streams.small_model import small_model
 
 POISON_MINOR = 1 << 22
@@ -104,13 +104,14 @@ def open_fragile(model_id: str) -> ModelInForce:
 
 
 def draw_traffic(source: random.Random, length: int, partitions: int) -> list[Upstream]:
-    """Mixed traffic, with poison, with producers that send twice and records that overtake each other."""
+    """Mixed traffic, with poison, breakers, producers that send twice and records that overtake each other."""
     values = mixed_log(length, source.randrange(1 << 30), 8, (small_model(2).id, small_model(1).id, _UNKNOWN_MODEL))
     for number in range(source.choice((0, 0, 1, 2))):
         amount_minor = source.choice((POISON_MINOR, MUTE_MINOR))
         place = source.randrange(length)
         time_ms = source.choice((START_MS, _newest_ms(values[:place]) + 2_000))
         values.insert(place, payment(-1 - number, f"a{source.randrange(8)}", time_ms, amount_minor=amount_minor))
+    values = with_breaker(values, length, share=0.04)
     for place in range(len(values) - 1):
         if source.random() < 0.03:
             values[place], values[place + 1] = values[place + 1], values[place]
