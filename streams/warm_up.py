@@ -16,7 +16,7 @@ from streams.signature import everybody
 
 
 def warm_up(model: ModelInForce) -> None:
-    """Fold a payment, its label and a marker, explain a score, let go of it all and bring it back; all is thrown away."""
+    """Fold a payment, its label and a marker, explain a score, store and bring back the state; all is thrown away."""
 
     def no_other(_: str) -> ModelInForce:
         return model

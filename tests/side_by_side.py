@@ -5,7 +5,9 @@ from xdist.scheduler import LoadScopeScheduling
 LONGEST_FIRST = (
     "tests/faults/",
     "tests/streams/test_transport_security.py",
+    "tests/streams/warm/test_labels_on_kafka.py",
     "tests/streams/test_worker.py",
+    "tests/streams/warm/test_alerts_on_kafka.py",
     "tests/benchmarks/test_kafka_benchmarks.py",
     "tests/streams/test_broker.py",
     "tests/test_readme.py",

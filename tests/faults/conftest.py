@@ -14,7 +14,7 @@ from streams.broker.process import free_ports
 from streams.broker.properties import HOST, Keys, Node, server_properties
 from tests.faults.fork_server import ForkServer
 from tests.faults.proxy import Proxy
-from tests.streams.small_model import small_model_directory
+from tests.streams import workers
 
 
 class Fragile(NamedTuple):
@@ -34,10 +34,9 @@ def seed() -> int:
 
 
 @pytest.fixture(scope="session")
-def fork_server() -> Iterator[ForkServer]:
+def fork_server() -> ForkServer:
     """Forks workers with the small model's kernels loaded."""
-    with ForkServer(small_model_directory()) as server:
-        yield server
+    return workers.fork_server()
 
 
 @pytest.fixture(scope="session")

@@ -142,8 +142,8 @@ def kill_campaign(
             for slot in blow.slots:
                 time.sleep(blow.pause_s)
                 run = it.supervisor.end(slot, blow.how)
-                killed += run.code == -signal.SIGKILL
-                stopped += run.code in (0, -signal.SIGTERM)
+                killed += run.poll() == -signal.SIGKILL
+                stopped += run.poll() in (0, -signal.SIGTERM)
                 before_owning += not run.take_overs()
                 it.supervisor.start(slot, fresh=number % FRESH_EVERY == 0)
             progress(killed)

@@ -1,6 +1,5 @@
 """Workers kept running: whoever ends by itself is started again, as systemd would, and why it ended is counted."""
 
-import os
 import re
 import signal
 import subprocess
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.fork_server import STACKS, ForkServer
+from tests.faults.fork_server import STACKS, Forked, ForkServer
 from tests.streams.workers import ASSAY
 
 TAKES_OVER = re.compile(r"partition (\d+): state at (\d+), committed (\d+|None)")
@@ -47,29 +46,21 @@ class Run:
     def __init__(self, environment: Mapping[str, str], log: Path, fork_server: ForkServer | None) -> None:
         self.log = log
         self.started_s = time.monotonic()
-        self.code: int | None = None
-        self._fork_server = fork_server
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked
         if fork_server is not None:
-            self.pid = fork_server.start(environment, log)
+            self._process = fork_server.start(environment, log)
         else:
             with log.open("ab") as file:
                 self._process = subprocess.Popen([ASSAY, "run"], env=dict(environment), stdout=file, stderr=file)
-            self.pid = self._process.pid
+        self.pid = self._process.pid
 
     def poll(self) -> int | None:
         """Exit code, minus the signal that ended it; None while it runs."""
-        if self.code is None:
-            if self._process is not None:
-                self.code = self._process.poll()
-            elif self._fork_server is not None:
-                self.code = self._fork_server.poll(self.pid)
-        return self.code
+        return self._process.poll()
 
     def send(self, how: signal.Signals) -> None:
         """A signal, if it still runs."""
-        if self.poll() is None:
-            self._send(how)
+        self._process.send_signal(how)
 
     def wait(self, limit_s: float = END_S) -> int:
         """Exit code, once it has one."""
@@ -105,15 +96,12 @@ class Run:
 
     def say_where_it_is(self) -> None:
         """Let a forked worker that still runs write the stacks of its threads to its log."""
-        if self._fork_server is not None and self.poll() is None:
+        if isinstance(self._process, Forked) and self.poll() is None:
             length = len(self.said())
-            self._send(STACKS)
+            self._process.send_signal(STACKS)
             deadline_s = time.monotonic() + 5.0
             while len(self.said()) == length and time.monotonic() < deadline_s:
                 time.sleep(_POLL_S)
-
-    def _send(self, how: signal.Signals) -> None:
-        os.kill(self.pid, how)  # it cannot be another's pid: nobody has collected its exit code
 
 
 class Supervisor:

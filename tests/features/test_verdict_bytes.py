@@ -1,6 +1,6 @@
 """Verdicts written by the kernel against the encoder, byte for byte."""
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -83,8 +83,8 @@ def one(score: float, anomaly: float) -> Verdict:
 def test_every_score_that_can_be_published() -> None:
     """All 1,000,001 of them, each in both places."""
     for start in range(0, 1_000_001, 50_000):
-        those = [one(number / 10**6, 1.0 - number / 10**6) for number in range(start, min(start + 50_000, 1_000_001))]
-        those = [msgspec.structs.replace(each, anomaly=round(cast(float, each.anomaly), 6)) for each in those]
+        numbers = range(start, min(start + 50_000, 1_000_001))
+        those = [one(number / 10**6, (10**6 - number) / 10**6) for number in numbers]
         assert written(those) == [encode(each) for each in those]
 
 

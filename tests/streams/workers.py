@@ -1,5 +1,6 @@
 """Workers as processes, and what they published, for tests against the real broker."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -7,13 +8,16 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from tests.faults.fork_server import Forked, ForkServer
 from tests.streams.small_model import small_model_directory
 
 ASSAY = str(Path(sys.executable).with_name("assay"))
+Running = Forked | subprocess.Popen[bytes]
 
 
 def environment(bootstrap: str, prefix: str, state: Path, **more: str) -> dict[str, str]:
@@ -34,22 +38,31 @@ def environment(bootstrap: str, prefix: str, state: Path, **more: str) -> dict[s
     return {**kept, **settings, **more}
 
 
+@cache
+def fork_server() -> ForkServer:
+    """Forks workers with the small model's kernels loaded; of this process of tests, and ended with it."""
+    server = ForkServer(small_model_directory())
+    atexit.register(server.close)
+    return server
+
+
 @contextmanager
-def worker(
-    settings: dict[str, str], log: Path, command: str = "run", program: Sequence[str] = (ASSAY,)
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A running `assay run`, or another command; killed at the end if it still runs."""
-    with log.open("ab") as file:
-        process = subprocess.Popen([*program, command], env=settings, stdout=file, stderr=file)
+def worker(settings: dict[str, str], log: Path, command: str = "run", program: Sequence[str] = ()) -> Iterator[Running]:
+    """A running `assay run` or another command, forked unless a program is named; killed at the end if need be."""
+    process: Running
+    if program:
+        with log.open("ab") as file:
+            process = subprocess.Popen([*program, command], env=settings, stdout=file, stderr=file)
+    else:
+        process = fork_server().start(settings, log, command)
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+        process.kill()
+        process.wait(timeout=60)
 
 
-def stop(process: subprocess.Popen[bytes]) -> int:
+def stop(process: Running) -> int:
     """SIGTERM, then the exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(timeout=60)
@@ -76,7 +89,7 @@ def produce(bootstrap: str, topic: str, values: Sequence[tuple[bytes | None, byt
 def read_all(
     bootstrap: str, topics: Sequence[str], partitions: int, expected: int, timeout_s: float = 120
 ) -> list[Message]:
-    """Every committed record of some topics; waits until there are `expected`, then a moment for any too many."""
+    """Every committed record of some topics, up to their ends and a moment more; waits until there are `expected`."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -84,15 +97,25 @@ def read_all(
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            "enable.partition.eof": True,
         }
     )
-    consumer.assign([TopicPartition(topic, number, 0) for topic in topics for number in range(partitions)])
+    places = [TopicPartition(topic, number, 0) for topic in topics for number in range(partitions)]
+    consumer.assign(places)
     found: list[Message] = []
+    ended: set[tuple[str | None, int | None]] = set()
     deadline = time.monotonic() + timeout_s
     try:
-        while len(found) < expected and time.monotonic() < deadline:
-            found += [message for message in consumer.consume(10_000, 0.2) if message.error() is None]
-        found += [message for message in consumer.consume(10_000, 1.5) if message.error() is None]
+        while (len(found) < expected or len(ended) < len(places)) and time.monotonic() < deadline:
+            for message in consumer.consume(10_000, 0.2):
+                place = message.topic(), message.partition()
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                    ended.discard(place)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    ended.add(place)
+        found += [message for message in consumer.consume(10_000, 0.5) if message.error() is None]
     finally:
         consumer.close()
     return found

@@ -1,7 +1,7 @@
 """From telemetry to alerts on a real broker: what is wrong is told once, also when the worker is killed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -45,8 +45,15 @@ def send(bootstrap: str, topic: str, records: Iterator[Summary]) -> None:
 
 
 def alerts_in(bootstrap: str, prefix: str, expected: int, timeout_s: float = 60) -> list[Alert]:
+    """Those of the trouble."""
     found = read_all(bootstrap, [f"{prefix}alerts"], 1, expected, timeout_s)
-    return [msgspec.json.decode(message.value() or b"", type=Alert) for message in found]
+    return of_the_trouble(message.value() or b"" for message in found)
+
+
+def of_the_trouble(bodies: Iterable[bytes]) -> list[Alert]:
+    """At busy hours these minutes have rows enough to tell that their scores are not the small model's either."""
+    alerts = [msgspec.json.decode(body, type=Alert) for body in bodies]
+    return [alert for alert in alerts if alert.alert != "score-drift"]
 
 
 def just_now_ms() -> int:
@@ -83,7 +90,7 @@ def test_a_feature_that_is_lost_is_told_once_also_after_kill_9(
     with warm_worker(settings, tmp_path / "log") as process:
         (alert,) = alerts_in(broker.bootstrap_servers, topic, 1)
         assert process.poll() is None, (tmp_path / "log").read_text()
-        assert [msgspec.json.decode(body, type=Alert) for body in posted] == [alert]
+        assert of_the_trouble(posted) == [alert]
         process.kill()
     assert (alert.alert, alert.status, alert.severity) == ("feature-lost", "firing", "page")
     assert alert.subjects == [FEATURE]
@@ -94,13 +101,14 @@ def test_a_feature_that_is_lost_is_told_once_also_after_kill_9(
     assert len({(one.alert, one.status, tuple(one.subjects)) for one in again}) == 1
 
 
-@pytest.mark.parametrize("value", [b"{", b'{"type":"tick"}', b'{"type":"summary"}'])
-def test_what_is_no_telemetry_is_passed_over(broker: RunningBroker, topic: str, tmp_path: Path, value: bytes) -> None:
+def test_what_is_no_telemetry_is_passed_over(broker: RunningBroker, topic: str, tmp_path: Path) -> None:
+    values = [b"{", b'{"type":"tick"}', b'{"type":"summary"}']
     producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
-    producer.produce(f"{topic}telemetry", value, b"0", 0)
+    for value in values:
+        producer.produce(f"{topic}telemetry", value, b"0", 0)
     producer.flush()
     send(broker.bootstrap_servers, f"{topic}telemetry", summaries(just_now_ms()))
     with warm_worker(warm_environment(broker.bootstrap_servers, topic, tmp_path), tmp_path / "log") as process:
-        assert len(alerts_in(broker.bootstrap_servers, topic, 1)) == 1
+        assert alerts_in(broker.bootstrap_servers, topic, 1)[0].subjects == [FEATURE]
         assert stop(process) == 0, (tmp_path / "log").read_text()
-    assert "no telemetry" in (tmp_path / "log").read_text()
+    assert (tmp_path / "log").read_text().count("no telemetry") == len(values)

@@ -1,6 +1,5 @@
 """Warm workers as processes, and records for them."""
 
-import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -11,7 +10,7 @@ import orjson
 from confluent_kafka import Message
 
 from tests.streams.logs import START_MS
-from tests.streams.workers import environment, worker
+from tests.streams.workers import Running, environment, worker
 
 KEY = "the key of the engine"
 
@@ -43,7 +42,7 @@ class Supervised:
         self._settings = settings
         self._log = log
         self._running = ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     def __enter__(self) -> Self:
         return self
