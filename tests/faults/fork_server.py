@@ -117,6 +117,7 @@ class Forked:
 
 def serve(model: Path, questions: IO[str], answers: IO[str]) -> None:
     """The answering end: load, then answer until the questions end."""
+    import streams.cli
     import streams.warm.worker
     import streams.worker  # noqa: F401 - everything that `assay run` and `assay warm` import
     from streams.model_in_force import open_model
