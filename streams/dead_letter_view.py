@@ -11,8 +11,8 @@ from features.events import Application, Label, LabelIntake, Login, Marker, Paym
 from features.faults import describe
 from features.records import DEAD_LETTER_HEADERS
 from streams.dead_letters import REDRIVE_COUNT_HEADER, REDRIVE_ID_HEADER, Letter
+from streams.trace_context import TRACE_HEADER
 
-TRACE_HEADER: Final = "traceparent"
 _SHOWN_HEADERS: Final = {*DEAD_LETTER_HEADERS.values(), REDRIVE_COUNT_HEADER, REDRIVE_ID_HEADER, TRACE_HEADER}
 _WORDS: Final = {
     "type", "currency", "method", "channel", "country", "authorization", "field", "label", "fraud_type", "source",

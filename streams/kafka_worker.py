@@ -19,6 +19,7 @@ from streams.outbound import targets_of
 from streams.partition import OpenModel
 from streams.publisher import make_publisher
 from streams.state_keeper import DiskStates
+from streams.tracing import tracing_of
 from streams.warm_up import warm_up
 from streams.watchdog import Watchdog
 from streams.worker import Worker
@@ -71,6 +72,8 @@ def kafka_worker(
         catch_up,
         writer=InThread("assay-checkpoint", in_no_hurry=True),
     )
+    group, slot = config.text("kafka.group"), config.text("kafka.slot")
+    worker.tracing = tracing_of(config, group, slot, worker.metrics.spans_dropped)
     if snapshotter is not None:
         worker.metrics.watch_snapshots(snapshotter)
     server: HttpServer | None = None
@@ -82,6 +85,7 @@ def kafka_worker(
     finally:
         if server is not None:
             server.stop()
+        worker.tracing.close()
         watchdog.stop()
 
 

@@ -21,6 +21,10 @@ def _begin_at_0(dead_letters: Counter) -> None:
         dead_letters.labels(code)
 
 
+def _spans_dropped(registry: CollectorRegistry) -> Counter:
+    return Counter("assay_spans_dropped", "Spans that were not sent, by reason", ["reason"], registry=registry)
+
+
 class WorkerMetrics:
     """What one worker counts and measures."""
 
@@ -67,6 +71,7 @@ class WorkerMetrics:
         self.breaker_open = Gauge(
             "assay_breaker_open", "1 while the breaker decides instead of the model", registry=self.registry
         )
+        self.spans_dropped = _spans_dropped(self.registry)
 
     def watch_snapshots(self, snapshotter: "Snapshotter") -> None:
         """Take the numbers of snapshots from who takes them."""
@@ -121,6 +126,7 @@ class WarmMetrics:
         self.webhook_failures = Counter(
             "assay_webhook_failures", "Alerts that could not be posted to the webhook", registry=self.registry
         )
+        self.spans_dropped = _spans_dropped(self.registry)
 
     def show_alerts(self, in_force: Mapping[str, int], published: Iterable[Alert]) -> None:
         """Show what is in force after a look, and count what was published of it.

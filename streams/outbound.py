@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 from features.errors import InvalidRecord
 from features.records import DEAD_LETTER_HEADERS, dead_letter_headers, redacted
-from streams.log import Headers, LogRecord, Output, rows_of
+from streams.log import LogRecord, Output, rows_of
 from streams.publisher import Message
+from streams.trace_context import traces_of
 
-TRACE_HEADER = "traceparent"
-"""Trace context is copied from an event to its verdict; it is never part of the bytes."""
 _DEAD_LETTER_NAMES = frozenset(DEAD_LETTER_HEADERS.values())
 
 
@@ -33,15 +32,6 @@ def targets_of(prefix: str) -> Targets:
     """
     names = ("verdicts", "outcomes", "events.dlq", "links", "telemetry", "events")
     return Targets(*(prefix + name for name in names))
-
-
-def traces_of(headers: Headers) -> list[tuple[str, bytes | None]] | None:
-    """The trace context among the headers of a record; None for a record without headers.
-
-    >>> traces_of([("a", b"1"), ("traceparent", b"00-1-2-01")])
-    [('traceparent', b'00-1-2-01')]
-    """
-    return [header for header in headers if header[0] == TRACE_HEADER] if headers else None
 
 
 def messages_of(

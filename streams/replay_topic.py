@@ -21,10 +21,10 @@ from streams.config import Config
 from streams.kafka_clients import FirstError, connection, producer_settings
 from streams.log import LogRecord, Output
 from streams.log_range import PartitionRange
-from streams.outbound import TRACE_HEADER
 from streams.replay_changes import Override
 from streams.topic_reader import TopicReader
 from streams.topics import DAY_MS, DELETE, LONGEST_NAME, topic_names
+from streams.trace_context import traces_of
 
 RUN_HEADER = "assay-replay-run"
 KEPT_DAYS = 30
@@ -129,7 +129,7 @@ class ReplayTopic:
             record = records[place]
             if record.offset in self._there[partition]:
                 continue
-            headers = [header for header in record.headers if header[0] == TRACE_HEADER]
+            headers = traces_of(record.headers) or []
             self._produce(partition, key, value, [*headers, (RUN_HEADER, self._run)])
         self._producer.poll(0)
         self._raise_failure()

@@ -17,8 +17,8 @@ from prometheus_client import Counter
 
 from features.errors import AssayError
 from features.records import Alert, encode
+from streams.addresses import check_url
 from streams.config import Config
-from streams.connection import is_loopback
 
 _log = logging.getLogger("assay.webhook")
 TIMEOUT_S: Final = 10.0
@@ -74,7 +74,7 @@ class Webhook:
         timeout_s: float = TIMEOUT_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        check_url(url)
+        check_url(url, "alerts.webhook", "alerts.webhook_token")
         if not (token.isascii() and token.isprintable()):
             raise AssayError("alerts.webhook_token: expected printable ASCII, got other characters")
         self._url = url
@@ -127,31 +127,3 @@ def webhook_of(config: Config, failures: Counter) -> Webhook | None:
     """
     url = config.text("alerts.webhook")
     return Webhook(url, config.secret("alerts.webhook_token"), failures) if url else None
-
-
-def check_url(url: str) -> None:
-    """Let an address pass that is protected, or stays on this machine, and that holds no secret.
-
-    Raises:
-        AssayError: it is not so; the address is not repeated, it may hold what it should not.
-
-    >>> check_url("https://alerts.example/assay")
-    >>> check_url("http://127.0.0.1:8080/")
-    """
-    expected = "alerts.webhook: expected https://HOST/PATH, or http:// on this machine"
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        host.encode("idna")
-        whole = bool(host) and parts.port != 0
-    except ValueError:  # among them UnicodeError: no name that could be looked up
-        whole = False
-    if not whole or not url.isascii() or not url.isprintable() or " " in url:
-        raise AssayError(f"{expected}, got something else")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise AssayError(f"{expected}, got {parts.scheme}:// to {host}")
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        raise AssayError(
-            f"{expected}, got one with a user, a query or a fragment: `assay config` prints this setting, so put what "
-            "is secret into alerts.webhook_token"
-        )

@@ -43,6 +43,7 @@ from streams.publisher import AbortedError, Message, Publisher
 from streams.signature import trust
 from streams.starting_point import starting_point
 from streams.telemetry import Telemetry, summary_json
+from streams.tracing import UNTRACED, Span
 
 _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
@@ -131,6 +132,7 @@ class Worker:
         self._aborted_in_a_row = 0
         self._stopping = False
         self.metrics = WorkerMetrics()
+        self.tracing = UNTRACED  # whoever sets another one closes it
         self._progress_s = self._checkpoint_s = self._lag_s = clock()
 
     def stop(self) -> None:
@@ -166,7 +168,8 @@ class Worker:
         self._progress_s = self._clock()
         if received:
             try:
-                self._handle(received)
+                with self.tracing.batch(self._targets.source, received) as span:
+                    self._handle(received, span)
                 self._aborted_in_a_row = 0
             except AbortedError as error:
                 self.metrics.transactions_aborted.inc()
@@ -189,7 +192,7 @@ class Worker:
             self._measure()
             self._lag_s = now_s
 
-    def _handle(self, received: Mapping[int, list[LogRecord]]) -> None:
+    def _handle(self, received: Mapping[int, list[LogRecord]], span: Span) -> None:
         """Fold and publish what was received."""
         started_s = time.perf_counter()
         messages: list[Message] = []
@@ -213,6 +216,7 @@ class Worker:
         folded_s = time.perf_counter()
         self.metrics.batch_seconds.observe(folded_s - started_s)
         if offsets:
+            span.publishing(len(messages))
             self._publisher.publish(messages, offsets)
             self._telemetry.published()
             self.metrics.commit_seconds.observe(time.perf_counter() - folded_s)

@@ -9,9 +9,10 @@ from features.decode import decode_label
 from features.errors import InvalidRecord
 from features.events import as_log_record
 from streams.log import LogRecord
-from streams.outbound import dead_letter, traces_of
+from streams.outbound import dead_letter
 from streams.publisher import Message
 from streams.signature import SIGNATURE_HEADER, sign
+from streams.trace_context import traces_of
 
 _encode = msgspec.json.Encoder().encode
 

@@ -16,6 +16,7 @@ from streams.log import Headers, LogRecord
 from streams.metrics import WarmMetrics
 from streams.publisher import Message
 from streams.topics import LABEL_IDS
+from streams.tracing import UNTRACED, Tracing
 from streams.warm.commit_age import CommitAges, Place
 from streams.warm.continuity import Continuity
 from streams.warm.faust_app import TABLE_OPTIONS
@@ -49,6 +50,7 @@ def add_labels_agent(
     ages: CommitAges,
     metrics: WarmMetrics,
     leave: Callable[[BaseException], None],
+    tracing: Tracing = UNTRACED,
 ) -> None:
     """Let the application take labels.
 
@@ -62,6 +64,7 @@ def add_labels_agent(
         ages: is told what was worked on.
         metrics: counts.
         leave: ends the process; Faust would acknowledge a record in whose handling an error was raised.
+        tracing: makes a span of each record, within the trace that the record is part of.
     """
     known = app.Table(
         LABEL_IDS,
@@ -100,7 +103,9 @@ def add_labels_agent(
     async def labels(stream: faust.StreamT[bytes]) -> None:
         async for event in stream.events():
             try:
-                await take(event)
+                message = event.message
+                with tracing.record(message.topic, message.partition, message.offset, message.headers or ()):
+                    await take(event)
             except Exception as error:
                 leave(error)
 

@@ -17,6 +17,7 @@ from models.breaker import Transition
 from streams.metrics import WarmMetrics
 from streams.publisher import Message
 from streams.topics import WATCH_STATES
+from streams.tracing import UNTRACED, Span, Tracing
 from streams.warm.commit_age import CommitAges, Place
 from streams.warm.faust_app import TABLE_OPTIONS
 from streams.warm.telemetry_step import ALERTS, MINUTES, WATCH, TelemetryFold, alert_message
@@ -57,6 +58,7 @@ class TelemetryAgent:
         ages: is told what was worked on.
         metrics: counts.
         leave: ends the process; Faust would acknowledge a record in whose handling an error was raised.
+        tracing: makes a span of each record; an alert carries its context.
         wall_clock: seconds since 1970.
     """
 
@@ -71,6 +73,7 @@ class TelemetryAgent:
         ages: CommitAges,
         metrics: WarmMetrics,
         leave: Callable[[BaseException], None],
+        tracing: Tracing = UNTRACED,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
@@ -82,6 +85,7 @@ class TelemetryAgent:
         self._ages = ages
         self._metrics = metrics
         self._leave = leave
+        self._tracing = tracing
         self._wall_clock = wall_clock
         self._fold: TelemetryFold | None = None
         self._states = app.Table(
@@ -100,11 +104,14 @@ class TelemetryAgent:
     async def _work(self, stream: faust.StreamT[bytes]) -> None:
         async for event in stream.events():
             try:
-                await self._take(event)
+                message = event.message
+                headers = message.headers or ()
+                with self._tracing.record(message.topic, message.partition, message.offset, headers) as span:
+                    await self._take(event, span)
             except Exception as error:
                 self._leave(error)
 
-    async def _take(self, event: faust.EventT[bytes]) -> None:
+    async def _take(self, event: faust.EventT[bytes], span: Span) -> None:
         message = event.message
         if self._fold is None:
             self._fold = self._new_fold()
@@ -120,7 +127,7 @@ class TelemetryAgent:
                     await self._send(marker)
                 _log.warning("breaker %s: %s", step.transition.after, step.transition.reason)
             for alert in step.alerts:
-                await self._send(alert_message(self._topics.alerts, alert))
+                await self._send(alert_message(self._topics.alerts, alert, span.headers))
                 self._tell(alert)
             for row, state in step.rows:
                 self._states[row] = state

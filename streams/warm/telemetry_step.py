@@ -87,6 +87,6 @@ class TelemetryFold:
         return TelemetryStep(judged.transition, alerts, rows)
 
 
-def alert_message(topic: str, alert: Alert) -> Message:
+def alert_message(topic: str, alert: Alert, headers: list[tuple[str, bytes | None]] | None = None) -> Message:
     """The record of an alert."""
-    return Message(topic, 0, alert.alert.encode(), encode(alert), None)
+    return Message(topic, 0, alert.alert.encode(), encode(alert), headers)

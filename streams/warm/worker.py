@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from socket import gethostname
 from typing import NoReturn
 
 import faust
@@ -24,6 +25,7 @@ from streams.kafka_clients import connection
 from streams.metrics import WarmMetrics
 from streams.topic_reader import TopicReader
 from streams.topics import LABEL_IDS
+from streams.tracing import tracing_of
 from streams.warm.commit_age import CommitAges, Place
 from streams.warm.continuity import Continuity
 from streams.warm.faust_app import make_app
@@ -76,8 +78,10 @@ class WarmWorker:
             internal_key=internal_key,
             redaction_key=config.secret("security.redaction_key").encode() or None,
         )
-        send = sender(self.app)
-        add_labels_agent(self.app, topics, ids_topic, step, send, Continuity(offsets), ages, self.metrics, _leave_for)
+        send, group = sender(self.app), config.text("warm.group")
+        self._tracing = tracing_of(config, group, gethostname(), self.metrics.spans_dropped)
+        watching = (ages, self.metrics, _leave_for, self._tracing)
+        add_labels_agent(self.app, topics, ids_topic, step, send, Continuity(offsets), *watching)
         open_reference, repeat_ms = references_of(config), int(config.number("alerts.repeat_hours") * HOUR_MS)
         limits = WatchLimits(breaker=BreakerSettings(action=_breaker_action(config)))
         TelemetryAgent(
@@ -87,9 +91,7 @@ class WarmWorker:
             lambda change: marker_messages(marker_of(change), topics.events, partitions, internal_key),
             send,
             self._told,
-            ages,
-            self.metrics,
-            _leave_for,
+            *watching,
         )
         add_beat(self.app, self.liveness, frozenset({topics.labels, telemetry.telemetry}))
 
@@ -117,6 +119,7 @@ class WarmWorker:
                 _log.info("stopped: everything that was done is committed")
             raise
         finally:
+            self._tracing.close()
             self.liveness.stop()
 
 

@@ -10,6 +10,8 @@ from streams.log import LogRecord
 
 START_MS = 1_750_000_000_000
 MINUTE_MS = 60_000
+TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+"""A header as an upstream system writes it."""
 
 
 def payment(number: int, account: str, time_ms: int, **fields: object) -> bytes:

@@ -8,7 +8,7 @@ from streams.log import LogRecord, Output
 from streams.outbound import messages_of, targets_of
 from streams.partition import Partition
 from streams.signature import everybody
-from tests.streams.logs import START_MS, mixed_log, model_marker, payment, records
+from tests.streams.logs import START_MS, TRACE, mixed_log, model_marker, payment, records
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import new_partition, open_small
 
@@ -49,7 +49,7 @@ def test_a_marker_closes_a_flush() -> None:
 
 def test_links_go_to_their_only_partition() -> None:
     log = [
-        LogRecord(offset, value, b"a1", START_MS, [("traceparent", b"00")])
+        LogRecord(offset, value, b"a1", START_MS, [TRACE])
         for offset, value in enumerate(
             [payment(1, "a1", START_MS, device_id="d1"), payment(2, "a1", START_MS + 2_000, device_id="d1")]
         )

@@ -13,6 +13,7 @@ from streams.replay_changes import Override
 from streams.replay_topic import ReplayTopic, refuse_live_topic, replay_topic, run_identity
 from streams.topic_reader import TopicReader
 from streams.topics import topic_names
+from tests.streams.logs import TRACE
 from tests.streams.small_model import small_model
 from tests.streams.test_replay import HARSH
 from tests.streams.workers import produce
@@ -31,7 +32,7 @@ def verdict(offset: int, partition: int = 0) -> bytes:
 
 
 def batch(offsets: range) -> tuple[list[LogRecord], Output]:
-    records = [LogRecord(offset, b"", headers=[("traceparent", b"00"), ("other", b"1")]) for offset in offsets]
+    records = [LogRecord(offset, b"", headers=[TRACE, ("other", b"1")]) for offset in offsets]
     return records, Output(verdicts=[Outgoing(place, b"a", verdict(offset)) for place, offset in enumerate(offsets)])
 
 
@@ -73,7 +74,7 @@ def test_a_run_that_was_killed_is_completed_and_another_one_is_refused(broker: R
                 out.write(0, *batch(range(start, start + 10)))
         found = [record for records in reader.read(name, 0, 0, reader.bounds(name, 0).high) for record in records]
         assert sorted(record.value or b"" for record in found) == sorted(verdict(offset) for offset in range(30))
-        assert {tuple(record.headers) for record in found} == {(("traceparent", b"00"), ("assay-replay-run", b"one"))}
+        assert {tuple(record.headers) for record in found} == {(TRACE, ("assay-replay-run", b"one"))}
         with pytest.raises(AssayError, match="another replay"):
             ReplayTopic(config, reader, name, "two", 2)
 

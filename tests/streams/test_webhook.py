@@ -14,10 +14,11 @@ from prometheus_client import CollectorRegistry, Counter
 
 from features.errors import AssayError
 from features.records import Alert, encode
+from streams.addresses import check_url
 from streams.broker.certificates import make_certificates
 from streams.config import load_config
 from streams.metrics import WarmMetrics
-from streams.webhook import Webhook, backoff_s, check_url, webhook_of
+from streams.webhook import Webhook, backoff_s, webhook_of
 
 ALERT = Alert(
     alert="feature-drift",
@@ -223,7 +224,7 @@ def test_the_schedule_doubles_and_is_bounded() -> None:
     ],
 )
 def test_protected_addresses_and_those_of_this_machine_are_allowed(url: str) -> None:
-    check_url(url)
+    check_url(url, "alerts.webhook", "alerts.webhook_token")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The Kafka end against a real broker: one verdict per event, the bytes of the file end, also after kill -9."""
 
+import random
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from streams.log import LogRecord
 from streams.partition import Partition
 from streams.score import ScoreRequest, score
 from streams.signature import everybody
-from tests.streams.logs import START_MS, keyed, mixed_log, model_marker, payment
+from tests.streams.logs import START_MS, TRACE, keyed, mixed_log, model_marker, payment
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
 from tests.streams.workers import environment, produce, read_all, stop, worker
@@ -189,9 +190,7 @@ def test_two_workers_share_and_hand_over(broker: RunningBroker, topic: str, tmp_
 def test_a_dead_letter_is_the_record_with_address_and_reason(broker: RunningBroker, topic: str, tmp_path: Path) -> None:
     fine = payment(1, "a1", START_MS)
     wrong = payment(2, "a1", START_MS, currency="XXX")
-    produce(
-        broker.bootstrap_servers, f"{topic}events", [(b"a1", fine, 0), (b"a1", wrong, 0)], traceparent=b"00-ab-cd-01"
-    )
+    produce(broker.bootstrap_servers, f"{topic}events", [(b"a1", fine, 0), (b"a1", wrong, 0)], traceparent=TRACE[1])
     settings = environment(broker.bootstrap_servers, topic, tmp_path / "state", ASSAY_ENGINE_BAD_SHARE="1")
     with worker(settings, tmp_path / "log") as process:
         found = read_all(broker.bootstrap_servers, topics_of(topic), PARTITIONS, 2)
@@ -200,12 +199,12 @@ def test_a_dead_letter_is_the_record_with_address_and_reason(broker: RunningBrok
     headers = dict(dead.headers() or [])
     assert dead.value() == wrong
     assert dead.key() == b"a1"
-    assert headers["traceparent"] == b"00-ab-cd-01"
+    assert headers["traceparent"] == TRACE[1]
     assert headers["__connect.errors.topic"] == f"{topic}events".encode()
     assert headers["__connect.errors.offset"] == b"1"
     assert headers["assay-error-code"] == b"currency"
     (verdict,) = of_topic(found, "verdicts")
-    assert dict(verdict.headers() or []) == {"traceparent": b"00-ab-cd-01"}
+    assert dict(verdict.headers() or []) == {"traceparent": TRACE[1]}
 
 
 def test_too_many_refused_records_stop_the_worker_loudly(broker: RunningBroker, topic: str, tmp_path: Path) -> None:
@@ -229,3 +228,16 @@ def test_missing_topics_are_one_line(broker: RunningBroker, tmp_path: Path) -> N
     with worker(settings, tmp_path / "log") as process:
         assert process.wait(timeout=60) == 1
     assert "assay topics apply" in (tmp_path / "log").read_text()
+
+
+def test_a_header_as_large_as_a_record_makes_no_verdict_too_large(
+    broker: RunningBroker, topic: str, tmp_path: Path
+) -> None:
+    # no compression helps; the event is just within what its topic takes, and its verdict is longer than the event
+    large = random.Random(1).randbytes(1_048_588 - 300)
+    produce(broker.bootstrap_servers, f"{topic}events", [(b"a1", payment(1, "a1", START_MS), 0)], traceparent=large)
+    settings = environment(broker.bootstrap_servers, topic, tmp_path / "state")
+    with worker(settings, tmp_path / "log") as process:
+        (verdict,) = read_all(broker.bootstrap_servers, [f"{topic}verdicts"], PARTITIONS, 1)
+        assert stop(process) == 0, (tmp_path / "log").read_text()
+    assert verdict.headers() is None

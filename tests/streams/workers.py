@@ -71,7 +71,8 @@ def stop(process: Running) -> int:
 def produce(bootstrap: str, topic: str, values: Sequence[tuple[bytes | None, bytes, int]], **headers: bytes) -> None:
     """Write (key, value, partition) records; fails if the broker did not take one."""
     failures: list[KafkaError] = []
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "queue.buffering.max.messages": 2_000_000})
+    settings = {"linger.ms": 5, "queue.buffering.max.messages": 2_000_000, "message.max.bytes": 2_097_176}
+    producer = Producer({"bootstrap.servers": bootstrap, **settings})
     for key, value, partition in values:
         producer.produce(
             topic,

@@ -11,6 +11,7 @@ from streams.intake import decode_record
 from streams.log import LogRecord
 from streams.signature import SIGNATURE_HEADER, nobody, signed_by
 from streams.warm.label_step import LabelStep, PutIn, Refused, Repeated, label_step, label_topics
+from tests.streams.logs import TRACE
 
 TOPICS = label_topics("t.")
 KEY = b"internal"
@@ -59,7 +60,7 @@ def test_without_a_key_nothing_is_signed() -> None:
 
 
 def test_the_trace_goes_along_and_nothing_else_does() -> None:
-    taken = step(record(SOUND, traceparent=b"00-1-2-01", secret=b"x"))
+    taken = step(record(SOUND, traceparent=TRACE[1], secret=b"x"))
     assert isinstance(taken, PutIn)
     assert dict(taken.message.headers or ()).keys() == {"traceparent", SIGNATURE_HEADER}
 

@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from streams.broker import RunningBroker
 from streams.signature import SIGNATURE_HEADER, sign
-from tests.streams.logs import START_MS, keyed, payment
+from tests.streams.logs import START_MS, TRACE, keyed, payment
 from tests.streams.warm.workers import KEY, Supervised, label, labels_of, warm_environment, warm_worker
 from tests.streams.workers import produce, read_all, stop, worker
 
@@ -44,7 +44,7 @@ def test_labels_are_put_in_once_in_order_signed_and_bad_ones_are_set_aside(
     broker: RunningBroker, topic: str, tmp_path: Path
 ) -> None:
     sent = labels(300)
-    produce(broker.bootstrap_servers, f"{topic}labels", [*sent, *sent[:50], *BAD], traceparent=b"00-1-2-01")
+    produce(broker.bootstrap_servers, f"{topic}labels", [*sent, *sent[:50], *BAD], traceparent=TRACE[1])
     settings = warm_environment(broker.bootstrap_servers, topic, tmp_path)
     with warm_worker(settings, tmp_path / "log") as process:
         found = read_all(broker.bootstrap_servers, [f"{topic}events"], PARTITIONS, len(sent))
@@ -54,7 +54,7 @@ def test_labels_are_put_in_once_in_order_signed_and_bad_ones_are_set_aside(
     for message in found:
         headers = dict(message.headers() or ())
         assert headers[SIGNATURE_HEADER] == sign(KEY.encode(), message.value() or b"")
-        assert headers["traceparent"] == b"00-1-2-01"
+        assert headers["traceparent"] == TRACE[1]
     assert sorted((message.key(), message.value(), message.partition()) for message in letters) == sorted(BAD)
     assert {dict(message.headers() or ())["assay-error-code"] for message in letters} == {b"not_json", b"missing_field"}
 
