@@ -100,8 +100,8 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         )
 
 
-class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Record of the telemetry topic.
+class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="summary"):
+    """What a partition saw and decided since its last summary.
 
     Attributes:
         schema: version of this shape.

@@ -19,6 +19,7 @@ import msgspec
 from features.errors import AssayError
 from features.records import Alert, six_digits
 from models.finding import Finding, Level
+from models.telemetry_log import Snooze
 from models.wording import duration_text
 from streams.alert_kinds import KINDS, concern_of
 
@@ -26,22 +27,6 @@ REPEAT_MS: Final = 4 * 3_600_000
 """An alert in force is told again after so long, unless the settings say otherwise."""
 
 _Key = tuple[str, str]
-
-
-class Snooze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Somebody knows of an alert and does not want to hear of it for a while.
-
-    Attributes:
-        kind: of alert.
-        subject: which one of the kind; None: all.
-        until_ms: first moment at which it is told again, epoch milliseconds.
-        by: who said so.
-    """
-
-    kind: str
-    subject: str | None
-    until_ms: int
-    by: str
 
 
 class Standing(NamedTuple):
@@ -149,23 +134,19 @@ class AlertBook:
                 del self._entries[key]
         return _records(firing, "firing", now_ms) + _records(resolved, "resolved", now_ms)
 
-    def snooze(self, kind: str, subject: str | None, until_ms: int, by: str) -> None:
+    def snooze(self, snooze: Snooze) -> None:
         """Keep alerts back; one for the same kind and subject takes the place of the former.
 
-        Args:
-            kind: of alert.
-            subject: which one of the kind; None: all, also those that are yet to come.
-            until_ms: until when, epoch milliseconds; a moment of the past ends a snooze.
-            by: who wants it, for the others to see.
-
         Raises:
-            AssayError: there is no such kind, or nobody is named.
+            AssayError: there is no such kind.
         """
-        if kind not in KINDS:
-            raise AssayError(f"snooze: expected a kind of alert ({', '.join(sorted(KINDS))}), got {kind!r}")
-        if not by.strip():
-            raise AssayError("snooze: expected the name of who wants it, got none")
-        self._snoozes[kind, subject] = Snooze(kind=kind, subject=subject, until_ms=until_ms, by=by)
+        if snooze.kind not in KINDS:
+            raise AssayError(f"snooze: expected a kind of alert ({', '.join(sorted(KINDS))}), got {snooze.kind!r}")
+        self._snoozes[snooze.kind, snooze.subject] = snooze
+
+    def snoozes(self) -> list[Snooze]:
+        """All that were not over at the newest look, by kind and subject, those of a whole kind first."""
+        return sorted(self._snoozes.values(), key=lambda snooze: (snooze.kind, snooze.subject or ""))
 
     def in_force(self) -> list[Standing]:
         """What is in force as of the newest look, by kind and subject; also what is snoozed."""
@@ -182,11 +163,15 @@ class AlertBook:
             counts[entry.kind] += entry.in_force
         return counts
 
+    @property
+    def newest_ms(self) -> int | None:
+        """When the newest look was made, epoch milliseconds; None before the first."""
+        return self._newest_ms
+
     def state(self) -> bytes:
         """Everything but `repeat_ms`, as JSON: equal states are equal bytes."""
         entries = [entry for _, entry in sorted(self._entries.items())]
-        snoozes = sorted(self._snoozes.values(), key=lambda snooze: (snooze.kind, snooze.subject or ""))
-        return msgspec.json.encode(_State(1, self._newest_ms, entries, snoozes), order="sorted")
+        return msgspec.json.encode(_State(1, self._newest_ms, entries, self.snoozes()), order="sorted")
 
     @classmethod
     def restore(cls, data: bytes, repeat_ms: int = REPEAT_MS) -> "AlertBook":

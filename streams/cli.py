@@ -10,6 +10,7 @@ import typer
 
 from features.errors import AssayError
 from streams.commands import (
+    alerts,
     archive,
     bench,
     breaker,
@@ -52,6 +53,7 @@ app.command("verify")(verify.verify)
 app.command("explain")(explain.explain)
 app.add_typer(state.app, name="state")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(alerts.app, name="alerts")
 app.command("archive")(archive.archive)
 app.command("bench", cls=bench.WithTable)(bench.bench)
 app.command("schema")(schema.schema)

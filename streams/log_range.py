@@ -12,7 +12,7 @@ FIRST_MOMENT_MS = 100_000_000_000
 """A whole number from here on (March 1973) is epoch milliseconds, one below is an offset."""
 
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_AGO = re.compile(r"-(\d+)([smhd])")
+_SPAN = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 
 
 class Offset(NamedTuple):
@@ -38,6 +38,16 @@ class PartitionRange(NamedTuple):
     end: int
 
 
+def parse_span(text: str) -> int | None:
+    """A span of time in milliseconds; None if it is none.
+
+    >>> parse_span("90s"), parse_span("2h"), parse_span("2 h")
+    (90000, 7200000, None)
+    """
+    span = _SPAN.fullmatch(text)
+    return int(span[1]) * _UNITS_MS[span[2]] if span else None
+
+
 def parse_place(text: str, now_ms: int) -> Place:
     """An offset, epoch milliseconds, an ISO 8601 time with its zone, ``now``, or so long ago (``-90s``, ``-2d``).
 
@@ -54,8 +64,9 @@ def parse_place(text: str, now_ms: int) -> Place:
         return Offset(number) if number < FIRST_MOMENT_MS else Moment(number)
     if text == "now":
         return Moment(now_ms)
-    if ago := _AGO.fullmatch(text):
-        return Moment(now_ms - int(ago[1]) * _UNITS_MS[ago[2]])
+    ago_ms = parse_span(text[1:]) if text.startswith("-") else None
+    if ago_ms is not None:
+        return Moment(now_ms - ago_ms)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

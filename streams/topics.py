@@ -77,7 +77,7 @@ TOPICS = (
     Topic("links", "partition", ("engine",), ("warm",), as_events=False, exact=DELETE, at_least=_kept(100)),
     Topic("entities", "entity", ("warm",), ("engine", "warm", "operator"), as_events=False, exact=COMPACT,
           at_least=LAG),
-    Topic("telemetry", "partition", ("engine", "warm"), ("warm", "operator"), as_events=False, exact=DELETE,
+    Topic("telemetry", "partition", ("engine", "warm", "operator"), ("warm", "operator"), as_events=False, exact=DELETE,
           at_least=_kept(30)),
     Topic("control", "name", ("operator", "warm"), ("engine", "warm", "operator"), as_events=False, exact=COMPACT,
           at_least=LAG),
@@ -89,7 +89,7 @@ TOPICS = (
           at_least=_kept(30, **{"max.message.bytes": LARGEST_SET_ASIDE})),
     Topic(f"warm.{LABEL_IDS}", "label id", ("warm",), ("warm",), exact={"cleanup.policy": "compact,delete"},
           at_least=_kept(200)),  # a chargeback may come four months after the payment
-    Topic(f"warm.{WATCH_STATES}", "state", ("warm",), ("warm",), as_events=False, exact=COMPACT,
+    Topic(f"warm.{WATCH_STATES}", "state", ("warm",), ("warm", "operator"), as_events=False, exact=COMPACT,
           at_least={"max.message.bytes": LARGEST_STATE}),
 )  # fmt: skip
 

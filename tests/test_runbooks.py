@@ -37,6 +37,12 @@ def test_a_page_and_the_registry_agree_on_who_is_hurt(kind: AlertKind) -> None:
     assert f"**Who is hurt.** {kind.hurt}\n" in (ROOT / kind.runbook).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_page_says_how_to_snooze_its_alert(kind: AlertKind) -> None:
+    name = f"{kind.name}:SUBJECT" if kind.finding.endswith(":") else kind.name
+    assert f"\nassay alerts snooze {name} --for " in (ROOT / kind.runbook).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", [*PAGES, LIST], ids=lambda path: path.stem)
 def test_a_page_names_only_what_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

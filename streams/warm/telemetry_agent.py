@@ -14,6 +14,7 @@ import msgspec
 
 from features.records import Alert
 from models.breaker import Transition
+from models.telemetry_log import Tick
 from streams.metrics import WarmMetrics
 from streams.publisher import Message
 from streams.topics import WATCH_STATES
@@ -21,7 +22,6 @@ from streams.tracing import UNTRACED, Span, Tracing
 from streams.warm.commit_age import CommitAges, Place
 from streams.warm.faust_app import TABLE_OPTIONS
 from streams.warm.telemetry_step import ALERTS, MINUTES, WATCH, TelemetryFold, alert_message
-from streams.warm.traffic_watch import Tick
 
 _log = logging.getLogger("assay.warm")
 TICK_EVERY_S = 10.0
@@ -118,7 +118,7 @@ class TelemetryAgent:
             self._fold.restore({row: self._states.get(row) for row in (WATCH, ALERTS, MINUTES)})
         try:
             step = self._fold.step(message.value or b"")
-        except msgspec.MsgspecError as error:  # written by neither worker: it must not stop the watch
+        except msgspec.MsgspecError as error:  # written by none of us: it must not stop the watch
             _log.error("%s[%d], offset %d: no telemetry: %s", message.topic, message.partition, message.offset, error)
             self._metrics.dead_letters.labels("telemetry").inc()
         else:

@@ -5,24 +5,17 @@ from typing import NamedTuple
 
 import msgspec
 
+from features.errors import AssayError
 from features.records import Alert, encode
 from models.breaker import Transition
 from models.summary import Summary
+from models.telemetry_log import Snooze, decode_telemetry
 from streams.alert_book import AlertBook
 from streams.publisher import Message
-from streams.warm.traffic_watch import Tick, TrafficWatch
+from streams.warm.traffic_watch import TrafficWatch
 
 WATCH, ALERTS, MINUTES = b"watch", b"alerts", b"minutes"
 """Rows of the table of states."""
-
-
-class _Tagged(msgspec.Struct):
-    type: str = "summary"
-
-
-_kind = msgspec.json.Decoder(_Tagged).decode
-_summary = msgspec.json.Decoder(Summary).decode
-_tick = msgspec.json.Decoder(Tick).decode
 
 
 class TelemetryStep(NamedTuple):
@@ -70,12 +63,15 @@ class TelemetryFold:
         """Fold one record.
 
         Raises:
-            msgspec.MsgspecError: it is neither a summary nor a tick.
+            msgspec.MsgspecError: it is no record of the telemetry topic.
         """
-        if _kind(value).type == "summary":
-            self.watch.summary(_summary(value))
+        record = decode_telemetry(value)
+        if isinstance(record, Summary):
+            self.watch.summary(record)
             return TelemetryStep(None, [], [(MINUTES, self.watch.minutes_state())])
-        judged = self.watch.tick(_tick(value))
+        if isinstance(record, Snooze):
+            return self._snooze(record)
+        judged = self.watch.tick(record)
         if judged.time_ms is None:
             return TelemetryStep(None, [], [])
         alerts = self.book.observe(judged.findings, judged.time_ms)
@@ -85,6 +81,14 @@ class TelemetryFold:
             (MINUTES, self.watch.minutes_state()),
         ]
         return TelemetryStep(judged.transition, alerts, rows)
+
+    def _snooze(self, snooze: Snooze) -> TelemetryStep:
+        """The last word about a kind and subject holds, so one that is read again after a crash changes nothing."""
+        try:
+            self.book.snooze(snooze)
+        except AssayError as error:  # of a version with other kinds
+            raise msgspec.ValidationError(str(error)) from error
+        return TelemetryStep(None, [], [(ALERTS, self.book.state())])
 
 
 def alert_message(topic: str, alert: Alert, headers: list[tuple[str, bytes | None]] | None = None) -> Message:

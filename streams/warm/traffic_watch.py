@@ -16,6 +16,7 @@ from models.finding import Finding
 from models.minutes import MINUTE_MS, Minute, Minutes
 from models.reference import Reference
 from models.summary import Summary
+from models.telemetry_log import Tick
 from models.watch import Watch
 from models.watch_limits import WatchLimits
 from streams.alert_kinds import breaker_findings
@@ -26,12 +27,6 @@ WAIT_MS = 30_000
 
 OpenReference = Callable[[str], Reference]
 """What a model was trained on, by the first 16 digits of its id; raises AssayError."""
-
-
-class Tick(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="tick"):
-    """A record of the telemetry log that says what time it is, epoch milliseconds."""
-
-    time_ms: int
 
 
 class Judged(NamedTuple):

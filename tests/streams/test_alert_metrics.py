@@ -2,6 +2,7 @@
 
 from features.records import Alert
 from models.finding import Finding
+from models.telemetry_log import Snooze
 from streams.alert_book import AlertBook
 from streams.alert_kinds import KINDS
 from streams.metrics import WarmMetrics
@@ -39,7 +40,7 @@ def test_what_is_in_force_is_shown_and_goes_back_to_0_and_what_is_published_is_c
 
 def test_what_is_snoozed_is_shown_and_not_counted_as_published() -> None:
     metrics, book = WarmMetrics(), AlertBook()
-    book.snooze("feature-drift", None, 9, "ana")
+    book.snooze(Snooze(kind="feature-drift", subject=None, until_ms=9, by="ana", reason="known"))
     look(metrics, book, DRIFT, 0)
     assert value(metrics, "assay_alerts_firing", alert="feature-drift") == 2.0
     assert value(metrics, "assay_alerts_published_total", alert="feature-drift", status="firing") is None

@@ -13,6 +13,7 @@ from features.store import MemoryStore
 from models.minutes import MINUTE_MS
 from models.policy import Policy
 from models.summary import Summary
+from models.telemetry_log import Tick
 from models.watch_limits import BreakerAction, BreakerSettings, WatchLimits
 from streams.breaker_marker import marker_messages, marker_of
 from streams.log import LogRecord
@@ -22,7 +23,7 @@ from streams.replay_changes import with_policy
 from streams.signature import SIGNATURE_HEADER, sign, signed_by
 from streams.telemetry import summary_json
 from streams.warm.telemetry_step import ALERTS, MINUTES, WATCH, TelemetryFold
-from streams.warm.traffic_watch import WAIT_MS, Tick, TrafficWatch
+from streams.warm.traffic_watch import WAIT_MS, TrafficWatch
 from tests.streams.logs import breaker_marker, model_marker, payment
 from tests.streams.small_model import small_model
 

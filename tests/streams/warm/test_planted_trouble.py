@@ -7,9 +7,10 @@ import pytest
 
 from models.minutes import MINUTE_MS, Minute
 from models.summary import Counts, Summary
+from models.telemetry_log import Tick
 from models.watch_limits import WatchLimits
 from streams.alert_book import AlertBook
-from streams.warm.traffic_watch import WAIT_MS, Tick, TrafficWatch
+from streams.warm.traffic_watch import WAIT_MS, TrafficWatch
 from tests.models.watched_traffic import MODEL, WEEK_MINUTES, Traffic, training
 
 HOUR_MINUTES = 60

@@ -12,8 +12,9 @@ from models.finding import Finding
 from models.minutes import MINUTE_MS
 from models.reference import Reference
 from models.summary import Summary
+from models.telemetry_log import Tick
 from models.watch_limits import WatchLimits
-from streams.warm.traffic_watch import WAIT_MS, Judged, Tick, TrafficWatch
+from streams.warm.traffic_watch import WAIT_MS, Judged, TrafficWatch
 from tests.models.watched_traffic import MODEL, Traffic, training
 
 START_MS = 1_750_000_020_000 // MINUTE_MS * MINUTE_MS

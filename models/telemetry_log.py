@@ -1,0 +1,48 @@
+"""The records of the telemetry topic: what the watch folds, in one order, so that the same log gives the same alerts.
+
+Beside summaries of the engine it holds what else the watch has to know: the time, and what people asked for.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from models.summary import Summary
+
+KindName = Annotated[str, Meta(pattern="^[a-z]+(-[a-z]+)*$", max_length=64, description="Kind of alert.")]
+Subject = Annotated[str, Meta(max_length=200)]
+Words = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Tick(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="tick"):
+    """What time it is: minutes of which no summary came are judged too.
+
+    Attributes:
+        time_ms: epoch milliseconds.
+    """
+
+    time_ms: int
+
+
+class Snooze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="snooze"):
+    """Somebody knows of an alert and does not want to hear of it for a while.
+
+    Attributes:
+        kind: of alert.
+        subject: which one of the kind; null: all, also those that are yet to come.
+        until_ms: first moment at which it is told again, epoch milliseconds; one of the past ends a snooze.
+        by: who wants it.
+        reason: why, for the others to see.
+    """
+
+    kind: KindName
+    subject: Subject | None
+    until_ms: int
+    by: Words
+    reason: Words
+
+
+TelemetryRecord = Summary | Tick | Snooze
+decode_telemetry = msgspec.json.Decoder(TelemetryRecord).decode
+"""Reads a record; raises `msgspec.MsgspecError` if it is none."""
