@@ -10,7 +10,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 import orjson
+from msgspec import Struct
 from numpy.typing import NDArray
+
+from features.links_record import FlushesRecord
 
 SMALL_MINOR: Final = 200
 """A payment below this, in minor units of the base currency, is a small one: what stolen cards are tried with."""
@@ -109,28 +112,17 @@ def flushes_json(partition: int, flushes: Flushes) -> bytes:
     return orjson.dumps({"partition": partition, **tables, "schema": 1}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-class _FlushesRecord(msgspec.Struct):
-    partition: int
-    flushes: dict[str, list[int]]
-    schema: int
-    links: dict[str, list[int]] | None = None
-    volumes: dict[str, list[int]] | None = None
-    marks: dict[str, list[int | bool]] | None = None
-
-
-_decode = msgspec.json.Decoder(_FlushesRecord).decode
+_decode = msgspec.json.Decoder(FlushesRecord).decode
 
 
 def flushes_of(value: bytes) -> tuple[int, Flushes]:
     """The partition and the flushes that a record says.
 
     Raises:
-        msgspec.DecodeError: it is no such record.
-        ValueError: a column is missing, or columns are of different lengths, or another version wrote it.
+        msgspec.DecodeError: it is no such record, or one of another version.
+        ValueError: columns of a table are of different lengths.
     """
     record = _decode(value)
-    if record.schema != 1:
-        raise ValueError(f"expected schema 1, got {record.schema}")
     tables = (record.flushes, record.links, record.volumes, record.marks)
     return record.partition, Flushes(*(_table(table, dtype) for table, dtype in zip(tables, _DTYPES, strict=True)))
 
@@ -139,14 +131,14 @@ def _columns(table: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {name: np.ascontiguousarray(table[name]) for name in table.dtype.names or ()}
 
 
-def _table(columns: dict[str, Any] | None, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _table(columns: Struct | None, dtype: np.dtype[Any]) -> NDArray[Any]:
     if columns is None:
         return np.zeros(0, dtype=dtype)
-    names = dtype.names or ()
-    lengths = {len(columns[name]) if name in columns else -1 for name in names}
-    if len(lengths) != 1 or -1 in lengths:
-        raise ValueError(f"expected the columns {', '.join(names)} of one length")
+    values = msgspec.structs.asdict(columns)
+    lengths = {len(column) for column in values.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"expected the columns {', '.join(values)} of one length")
     table = np.zeros(lengths.pop(), dtype=dtype)
-    for name in names:
-        table[name] = columns[name]
+    for name, column in values.items():
+        table[name] = column
     return table

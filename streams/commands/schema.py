@@ -16,6 +16,8 @@ class Name(StrEnum):
     LABEL = "label"
     VERDICT = "verdict"
     OUTCOME = "outcome"
+    LINKS = "links"
+    TELEMETRY = "telemetry"
     DEAD_LETTER = "dead-letter"
     ALERT = "alert"
     ALL = "all"
@@ -32,7 +34,7 @@ def schema(
 
     To check your own records against it, use any JSON Schema validator: assay schema event > event.json
     """
-    from features import schema as schemas
+    from streams import schema as schemas
 
     names = schemas.NAMES if name is Name.ALL else (name.value,)
     documents = {each: schemas.schema(each) for each in names}

@@ -19,7 +19,7 @@ from features.records import (
     redacted,
     six_digits,
 )
-from tests.features.test_schema import OUTCOME, VERDICT
+from tests.streams.test_schema import OUTCOME, VERDICT
 
 ERROR = InvalidRecord("out_of_range", "$.amount_minor", "an integer from 0 to 1000000000000000", "-120")
 

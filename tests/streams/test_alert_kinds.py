@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from features.records import Alert
-from features.schema import schema
 from models.breaker import BreakerState
 from models.finding import Finding, Level
 from streams.alert_kinds import BREAKER, KINDS, AlertKind, breaker_findings, concern_of
+from streams.schema import schema
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted([*(ROOT / "models").glob("*.py"), *(ROOT / "streams" / "warm").glob("*.py")])

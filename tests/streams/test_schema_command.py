@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from features.errors import AssayError
-from features.schema import NAMES, schema
 from streams.cli import app
+from streams.schema import NAMES, schema
 
 runner = CliRunner()
 

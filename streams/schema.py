@@ -12,7 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from features.events import Event, LabelIntake
+from features.links_record import FlushesRecord
 from features.records import Alert, DeadLetter, Outcome, Verdict
+from models.telemetry_log import TelemetryRecord
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _RECORDS: Final[dict[str, tuple[Any, str, str]]] = {
@@ -24,6 +26,16 @@ _RECORDS: Final[dict[str, tuple[Any, str, str]]] = {
     "label": (LabelIntake, "Label", "Record of the labels topic: what was learned about an event, and when."),
     "verdict": (Verdict, "Verdict", "Record of the verdicts topic: what the engine says of one event."),
     "outcome": (Outcome, "Outcome", "Record of the outcomes topic: a label with the verdict and features it judges."),
+    "links": (
+        FlushesRecord,
+        "Links",
+        "Record of the links topic: what a partition's log says about entities, as tables.",
+    ),
+    "telemetry": (
+        TelemetryRecord,
+        "Telemetry",
+        "Record of the telemetry topic: summaries of the engine, ticks, snoozes.",
+    ),
     "dead-letter": (DeadLetter, "Dead letter", "A record that was set aside, as one JSON object in a file."),
     "alert": (Alert, "Alert", "Record of the alerts topic, and body of the webhook: what somebody should look at."),
 }
@@ -69,13 +81,13 @@ def _describe_properties(definition: dict[str, Any]) -> None:
 
 
 def _tidied(node: Any) -> Any:
-    """Without what is noise to a reader: a list of words where a pattern says it, and defaults of null."""
+    """As JSON has it, without what is noise to a reader: a list of words where a pattern says it, defaults of null."""
     match node:
         case {"pattern": _, "enum": _}:
             return {"type": "string"} | {key: value for key, value in node.items() if key != "enum"}
         case dict():
             return {key: _tidied(value) for key, value in node.items() if (key, value) != ("default", None)}
-        case list():
+        case list() | tuple():
             return [_tidied(member) for member in node]
         case _:
             return node

@@ -25,7 +25,7 @@ from features.records import (
     dead_letter_json,
     encode,
 )
-from features.schema import NAMES, schema, text
+from streams.schema import NAMES, schema, text
 from tests.features import torture
 from tests.features.examples import APPLICATION, EVENTS, LABEL, PAYMENT, encoded
 
