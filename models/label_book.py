@@ -5,8 +5,6 @@ A book may be told the same label any number of times, and labels in any order: 
 
 from typing import NamedTuple
 
-from features.identity import EventName
-
 DAY_MS = 86_400_000
 
 
@@ -14,7 +12,7 @@ class JudgedLabel(NamedTuple):
     """A label beside the verdict that it judges.
 
     Attributes:
-        event: which event.
+        event: which event; the same text for the same event, and for no other.
         time_ms: when the event happened, epoch milliseconds.
         known_at_ms: when this label was learnt.
         label_id: the label record's own id; decides between labels of one millisecond.
@@ -22,7 +20,7 @@ class JudgedLabel(NamedTuple):
         outcome: what was decided, index into `models.decision.OUTCOMES`.
     """
 
-    event: EventName
+    event: str
     time_ms: int
     known_at_ms: int
     label_id: str
@@ -45,7 +43,7 @@ class Entry(NamedTuple):
 class LabelBook:
     """Labels of the events of the last months.
 
-    >>> fraud = JudgedLabel(EventName("p1", "a1"), 0, 500, "l1", True, 0)
+    >>> fraud = JudgedLabel("p1 of a1", 0, 500, "l1", True, 0)
     >>> book = LabelBook()
     >>> book.add(fraud), book.add(fraud), book.add(fraud._replace(known_at_ms=900, label_id="l2", is_fraud=False))
     (True, False, True)
@@ -54,7 +52,7 @@ class LabelBook:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[EventName, Entry] = {}
+        self._entries: dict[str, Entry] = {}
 
     def add(self, label: JudgedLabel) -> bool:
         """Take a label; False if it changes nothing."""
@@ -68,10 +66,24 @@ class LabelBook:
         self._entries[label.event] = after
         return after != before
 
+    def entry(self, event: str) -> Entry:
+        """What is known of one event; a `KeyError` if nothing is."""
+        return self._entries[event]
+
+    def put(self, entry: Entry) -> None:
+        """Take an entry as another book had it."""
+        self._entries[entry.newest.event] = entry
+
     def entries(self) -> list[Entry]:
         """All entries, by time of the event, then by its name."""
         return sorted(self._entries.values(), key=lambda entry: (entry.newest.time_ms, entry.newest.event))
 
-    def forget(self, before_ms: int) -> None:
-        """Drop events that happened before `before_ms`; keep two horizons and a few days, see `models.arrivals`."""
-        self._entries = {event: entry for event, entry in self._entries.items() if entry.newest.time_ms >= before_ms}
+    def forget(self, before_ms: int) -> list[str]:
+        """Drop events that happened before `before_ms`; which they were.
+
+        Keep two horizons and a few days, see `models.arrivals`.
+        """
+        gone = [event for event, entry in self._entries.items() if entry.newest.time_ms < before_ms]
+        for event in gone:
+            del self._entries[event]
+        return gone

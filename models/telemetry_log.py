@@ -3,7 +3,7 @@
 Beside summaries of the engine it holds what else the watch has to know: the time, and what people asked for.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,7 @@ from msgspec import Meta
 from models.summary import Summary
 
 KindName = Annotated[str, Meta(pattern="^[a-z]+(-[a-z]+)*$", max_length=64, description="Kind of alert.")]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Subject = Annotated[str, Meta(max_length=200)]
 Words = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -43,6 +44,26 @@ class Snooze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     reason: Words
 
 
-TelemetryRecord = Summary | Tick | Snooze
+class LabelSeen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="label"):
+    """What a label says of a verdict: an outcome, reduced to what can be counted.
+
+    Attributes:
+        event: digest of account and id of the judged event.
+        time_ms: when the event happened, epoch milliseconds.
+        known_at_ms: when the label was learnt.
+        label: digest of the label record's id; with `known_at_ms` it decides which label is in force.
+        is_fraud: what it says.
+        decision: what was decided of the event.
+    """
+
+    event: Digest
+    time_ms: int
+    known_at_ms: int
+    label: Digest
+    is_fraud: bool
+    decision: Literal["approve", "step_up", "review", "decline"]
+
+
+TelemetryRecord = Summary | Tick | Snooze | LabelSeen
 decode_telemetry = msgspec.json.Decoder(TelemetryRecord).decode
 """Reads a record; raises `msgspec.MsgspecError` if it is none."""

@@ -93,6 +93,7 @@ class CohortLimits:
         mature_share: a day is mature when this share of its fraud labels is expected to be in.
         horizon_days: a label later than this is not waited for (Visa allows 120 days for most disputes).
         least_labels: fraud labels before there is a curve, or a measure of a cohort.
+        cohort_days: newest mature days that are measured together: whole weeks.
         feed_days: days over which the arrival of labels is compared with the curve.
         feed_chance: chance of so few labels if the feed were healthy, at or below which it is an alarm.
         feed_share: part of the expected labels that has to be missing besides; real feeds vary more than chance.
@@ -102,6 +103,7 @@ class CohortLimits:
     mature_share: float = 0.95
     horizon_days: int = 120
     least_labels: int = 50
+    cohort_days: int = 28
     feed_days: int = 3
     feed_chance: float = 1e-6
     feed_share: float = 0.5

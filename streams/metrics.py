@@ -1,5 +1,6 @@
 """Names of the worker's metrics, in one place; dashboards and rules in `deploy/` use exactly these."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -7,12 +8,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from features.faults import ERROR_CODES
 from features.records import Alert
+from models.cohorts import Cohort, Estimate
 from streams.log import Output
 
 if TYPE_CHECKING:
     from streams.snapshotter import Snapshotter
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+COHORT_MEASURES = ("precision", "recall", "calibration")
 
 
 def _begin_at_0(dead_letters: Counter) -> None:
@@ -114,6 +118,19 @@ class WarmMetrics:
         self.lag_records = Gauge(
             "assay_warm_lag_records", "Records not yet committed", ["topic", "partition"], registry=self.registry
         )
+        self.outcomes = Counter(
+            "assay_warm_outcomes",
+            "Outcomes taken, by whether their event had a verdict",
+            ["of"],
+            registry=self.registry,
+        )
+        self.cohort = Gauge(
+            "assay_cohort",
+            "Precision, recall and calibration on mature days: share, and its 95 % interval",
+            ["measure", "bound"],
+            registry=self.registry,
+        )
+        self.cohort_days = Gauge("assay_cohort_days", "Mature days that were measured", registry=self.registry)
         self.alerts_firing = Gauge(
             "assay_alerts_firing",
             "Alerts in force by kind, also those that are snoozed",
@@ -127,6 +144,16 @@ class WarmMetrics:
             "assay_webhook_failures", "Alerts that could not be posted to the webhook", registry=self.registry
         )
         self.spans_dropped = _spans_dropped(self.registry)
+
+    def show_cohort(self, cohort: Cohort | None) -> None:
+        """Show what mature days say of decisions; what cannot be said is NaN."""
+        measures = {} if cohort is None else {name: getattr(cohort, name) for name in COHORT_MEASURES}
+        for name in COHORT_MEASURES:
+            estimate = measures.get(name)
+            for bound in Estimate._fields:
+                value = math.nan if estimate is None else getattr(estimate, bound)
+                self.cohort.labels(name, bound).set(value)
+        self.cohort_days.set(0 if cohort is None else cohort.days)
 
     def show_alerts(self, in_force: Mapping[str, int], published: Iterable[Alert]) -> None:
         """Show what is in force after a look, and count what was published of it.

@@ -21,7 +21,7 @@ from streams.topics import WATCH_STATES
 from streams.tracing import UNTRACED, Span, Tracing
 from streams.warm.commit_age import CommitAges, Place
 from streams.warm.faust_app import TABLE_OPTIONS
-from streams.warm.telemetry_step import ALERTS, MINUTES, WATCH, TelemetryFold, alert_message
+from streams.warm.telemetry_step import TelemetryFold, alert_message
 
 _log = logging.getLogger("assay.warm")
 TICK_EVERY_S = 10.0
@@ -115,7 +115,7 @@ class TelemetryAgent:
         message = event.message
         if self._fold is None:
             self._fold = self._new_fold()
-            self._fold.restore({row: self._states.get(row) for row in (WATCH, ALERTS, MINUTES)})
+            self._fold.restore(dict(self._states.items()))
         try:
             step = self._fold.step(message.value or b"")
         except msgspec.MsgspecError as error:  # written by none of us: it must not stop the watch
@@ -130,8 +130,12 @@ class TelemetryAgent:
                 await self._send(alert_message(self._topics.alerts, alert, span.headers))
                 self._tell(alert)
             for row, state in step.rows:
-                self._states[row] = state
+                if state is None:
+                    self._states.pop(row, None)
+                else:
+                    self._states[row] = state
             self._metrics.show_alerts(self._fold.book.count_by_kind(), step.alerts)
+            self._metrics.show_cohort(self._fold.labels.cohort)
         self._ages.worked(Place(message.topic, message.partition), message.offset + 1, time.monotonic())
 
     async def _tick(self) -> None:

@@ -8,8 +8,10 @@ import msgspec
 from features.errors import AssayError
 from features.records import Alert, encode
 from models.breaker import Transition
+from models.label_watch import NOTHING_LOOKED, LabelWatch, Row
 from models.summary import Summary
-from models.telemetry_log import Snooze, decode_telemetry
+from models.telemetry_log import LabelSeen, Snooze, decode_telemetry
+from models.watch_limits import CohortLimits
 from streams.alert_book import AlertBook
 from streams.publisher import Message
 from streams.warm.traffic_watch import TrafficWatch
@@ -27,35 +29,38 @@ class TelemetryStep(NamedTuple):
     Attributes:
         transition: change of the breaker, to be put in force.
         alerts: what to tell.
-        rows: states to store.
+        rows: states to store; None where one is to be removed.
     """
 
     transition: Transition | None
     alerts: list[Alert]
-    rows: list[tuple[bytes, bytes]]
+    rows: list[Row]
 
 
 class TelemetryFold:
-    """The traffic watch and the book of alerts, as far as the log was read.
+    """The watches over traffic and labels and the book of alerts, as far as the log was read.
 
     Args:
         watch: new.
         repeat_ms: an alert in force is told again after so long.
+        labels: new; None: with the limits that stand in `models.watch_limits`.
     """
 
-    def __init__(self, watch: TrafficWatch, repeat_ms: int) -> None:
+    def __init__(self, watch: TrafficWatch, repeat_ms: int, labels: LabelWatch | None = None) -> None:
         self.watch = watch
+        self.labels = labels or LabelWatch(CohortLimits())
         self._repeat_ms = repeat_ms
         self.book = AlertBook(repeat_ms)
 
     def restore(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """Go on from stored rows; None where there is none.
+        """Go on from stored rows; absent or None where there is none.
 
         Raises:
             AssayError: one of them cannot be read.
         """
-        self.watch.restore(rows[MINUTES], rows[WATCH])
-        alerts = rows[ALERTS]
+        self.watch.restore(rows.get(MINUTES), rows.get(WATCH))
+        self.labels.restore(rows.items())
+        alerts = rows.get(ALERTS)
         if alerts is not None:
             self.book = AlertBook.restore(alerts, self._repeat_ms)
 
@@ -68,16 +73,21 @@ class TelemetryFold:
         record = decode_telemetry(value)
         if isinstance(record, Summary):
             self.watch.summary(record)
-            return TelemetryStep(None, [], [(MINUTES, self.watch.minutes_state())])
+            return TelemetryStep(None, [], [*self.labels.summary(record), (MINUTES, self.watch.minutes_state())])
+        if isinstance(record, LabelSeen):
+            return TelemetryStep(None, [], self.labels.label(record))
         if isinstance(record, Snooze):
             return self._snooze(record)
         judged = self.watch.tick(record)
-        if judged.time_ms is None:
+        looked = self.labels.tick(record.time_ms)
+        if judged.time_ms is None and looked is None:
             return TelemetryStep(None, [], [])
-        alerts = self.book.observe(judged.findings, judged.time_ms)
+        of_labels = looked or NOTHING_LOOKED
+        alerts = self.book.observe([*judged.findings, *of_labels.findings], record.time_ms)
         rows = [
             (WATCH, self.watch.watch_state()),
             (ALERTS, self.book.state()),
+            *of_labels.rows,
             (MINUTES, self.watch.minutes_state()),
         ]
         return TelemetryStep(judged.transition, alerts, rows)

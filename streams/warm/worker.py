@@ -33,6 +33,7 @@ from streams.warm.group_offsets import GroupOffsets
 from streams.warm.label_step import label_step, label_topics
 from streams.warm.labels_agent import add_labels_agent, sender
 from streams.warm.liveness import Liveness
+from streams.warm.outcomes_agent import add_outcomes_agent
 from streams.warm.references import references_of
 from streams.warm.telemetry_agent import TelemetryAgent, telemetry_topics
 from streams.warm.telemetry_step import TelemetryFold
@@ -59,7 +60,7 @@ class WarmWorker:
         topics, telemetry = label_topics(prefix), telemetry_topics(prefix)
         ids_topic = f"{prefix}warm.{LABEL_IDS}"
         client, _ = connect(connection(config))
-        partitions = _check_topics(client, (*topics, ids_topic), telemetry)
+        partitions = _check_topics(client, (*topics, ids_topic, f"{prefix}outcomes"), telemetry)
         internal_key = config.secret("security.internal_key").encode() or None
         if internal_key is None and not config.flag("security.trust_internal"):
             raise AssayError(
@@ -82,6 +83,8 @@ class WarmWorker:
         self._tracing = tracing_of(config, group, gethostname(), self.metrics.spans_dropped)
         watching = (ages, self.metrics, _leave_for, self._tracing)
         add_labels_agent(self.app, topics, ids_topic, step, send, Continuity(offsets), *watching)
+        outcomes = f"{prefix}outcomes"
+        add_outcomes_agent(self.app, outcomes, telemetry.telemetry, send, *watching)
         open_reference, repeat_ms = references_of(config), int(config.number("alerts.repeat_hours") * HOUR_MS)
         limits = WatchLimits(breaker=BreakerSettings(action=_breaker_action(config)))
         TelemetryAgent(
@@ -93,7 +96,7 @@ class WarmWorker:
             self._told,
             *watching,
         )
-        add_beat(self.app, self.liveness, frozenset({topics.labels, telemetry.telemetry}))
+        add_beat(self.app, self.liveness, frozenset({topics.labels, outcomes, telemetry.telemetry}))
 
     def _told(self, alert: Alert) -> None:
         """An alert was published: say it in the log too, and post it beside the event loop."""

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 from sklearn.metrics import precision_score, recall_score
 
-from features.identity import EventName
 from models.arrivals import ArrivalCurve, arrival_curve, day_of, feed_slower_than_curve, poisson_at_most
 from models.cohorts import DayTotals, measure, miscalibrated, share_of
 from models.label_book import DAY_MS, JudgedLabel, LabelBook
@@ -18,7 +17,7 @@ TODAY = 100
 
 
 def label(event: int, day: int, delay: int, fraud: bool = True, outcome: int = 0, label_id: str = "l") -> JudgedLabel:
-    name = EventName(f"e{event}", "a")
+    name = f"e{event}"
     return JudgedLabel(name, day * DAY_MS + event % 1_000, (day + delay) * DAY_MS + 5, label_id, fraud, outcome)
 
 

@@ -11,7 +11,7 @@ from features.links import FLUSH, LINK, MARK, VOLUME, Flushes, flushes_json, flu
 from features.links_record import FlushTable, LinkTable, MarkTable, VolumeTable
 from features.records import Alert, encode
 from models.summary import Counts, Summary
-from models.telemetry_log import Snooze, Tick, decode_telemetry
+from models.telemetry_log import LabelSeen, Snooze, Tick, decode_telemetry
 from streams.schema import schema
 from streams.telemetry import summary_json
 from tests.streams.test_schema import ALERT
@@ -50,6 +50,13 @@ SUMMARY_JSON = (
 )
 SNOOZE = Snooze(kind="feature-drift", subject=None, until_ms=9, by="ana", reason="the sale")
 SNOOZE_JSON = b'{"type":"snooze","kind":"feature-drift","subject":null,"until_ms":9,"by":"ana","reason":"the sale"}'
+LABEL_SEEN = LabelSeen(
+    event="0" * 31 + "1", time_ms=1, known_at_ms=9, label="f" * 32, is_fraud=True, decision="approve"
+)
+LABEL_JSON = (
+    b'{"type":"label","event":"00000000000000000000000000000001","time_ms":1,"known_at_ms":9,'
+    b'"label":"ffffffffffffffffffffffffffffffff","is_fraud":true,"decision":"approve"}'
+)
 ALERT_JSON = (
     b'{"alert":"feature-drift","subjects":["account_payment_count_1h"],"status":"firing","severity":"ticket",'
     b'"text":"values are not distributed as in training","value":0.3,"expected":null,"since_ms":1,"at_ms":2,'
@@ -58,7 +65,7 @@ ALERT_JSON = (
 REQUIRED = {"type", "partition", "flushes", "time_ms", "kind", "until_ms", "counts", "alert"}
 WRITTEN = {
     "links": [LINKS_JSON],
-    "telemetry": [SUMMARY_JSON, b'{"type":"tick","time_ms":9}', SNOOZE_JSON],
+    "telemetry": [SUMMARY_JSON, b'{"type":"tick","time_ms":9}', SNOOZE_JSON, LABEL_JSON],
     "alert": [ALERT_JSON],
 }
 
@@ -68,6 +75,7 @@ def test_the_writers_write_these_bytes() -> None:
     assert summary_json(SUMMARY) == SUMMARY_JSON
     assert msgspec.json.encode(Tick(9)) == WRITTEN["telemetry"][1]
     assert msgspec.json.encode(SNOOZE) == SNOOZE_JSON
+    assert msgspec.json.encode(LABEL_SEEN) == LABEL_JSON
     assert encode(ALERT) == ALERT_JSON
 
 
@@ -75,7 +83,7 @@ def test_the_readers_read_what_was_written() -> None:
     partition, flushes = flushes_of(LINKS_JSON)
     assert partition == 3
     assert [table.tolist() for table in flushes] == [table.tolist() for table in FLUSHES]
-    assert [decode_telemetry(value) for value in WRITTEN["telemetry"]] == [SUMMARY, Tick(9), SNOOZE]
+    assert [decode_telemetry(value) for value in WRITTEN["telemetry"]] == [SUMMARY, Tick(9), SNOOZE, LABEL_SEEN]
     assert msgspec.json.decode(ALERT_JSON, type=Alert) == ALERT
 
 
@@ -114,6 +122,8 @@ def test_what_is_written_fits_the_schema_and_without_a_required_member_it_does_n
         {**json.loads(SNOOZE_JSON), "by": ""},
         {**json.loads(SNOOZE_JSON), "kind": "Feature drift"},
         {**json.loads(SUMMARY_JSON), "partition": -1},
+        {**json.loads(LABEL_JSON), "event": "p-1"},
+        {**json.loads(LABEL_JSON), "decision": None},
     ],
 )
 def test_schema_and_reader_agree_on_what_is_no_telemetry(value: dict[str, object]) -> None:
