@@ -67,7 +67,7 @@ def test_what_a_partition_left_is_not_told_by_whoever_lost_it() -> None:
 def test_the_record_says_the_same_every_time() -> None:
     summary = Summary(partition=1, number=2, time_ms=3, model="m", counts=Counts(flags={"late": 1}, reasons={"A": 1}))
     assert summary_json(summary).startswith(
-        b'{"schema":1,"partition":1,"number":2,"time_ms":3,"model":"m","counts":{"d'
+        b'{"type":"summary","schema":1,"partition":1,"number":2,"time_ms":3,"model":"m","counts":{"d'
     )
 
 
