@@ -70,7 +70,7 @@ def grant_rights(settings: dict[str, str], prefix: str = DEFAULT_PREFIX) -> None
     Returns when the broker knows of it.
 
     Besides topics a role may use the consumer groups and transactional ids that begin with ``assay-<role>``. The
-    operator may make topics for replays, and see (not change) what the engine's groups have committed.
+    operator may make topics for replays, and see (not change) what the groups of engine and warm path have committed.
 
     Args:
         settings: of a client of the administrator.
@@ -103,7 +103,7 @@ def grant_rights(settings: dict[str, str], prefix: str = DEFAULT_PREFIX) -> None
     rights += [
         ("operator", ResourceType.TOPIC, prefix + REPLAYS, prefixed, operation) for operation in (create, read, write)
     ]
-    rights.append(("operator", ResourceType.GROUP, "assay-engine", prefixed, describe))
+    rights += [("operator", ResourceType.GROUP, f"assay-{role}", prefixed, describe) for role in ("engine", "warm")]
     bindings = [
         AclBinding(kind, name, pattern, f"User:{role}", "*", operation, AclPermissionType.ALLOW)
         for role, kind, name, pattern, operation in rights

@@ -15,7 +15,7 @@ from streams.commands.topics import app
 from streams.topics import DAY_MS, LARGEST_SET_ASIDE, TOPICS, Existing, Step, plan, topic_names
 
 COMPACTED = {"entities", "control", "warm.watch-states"}
-ONE_PARTITION = {"links", "entities", "telemetry", "control", "alerts", "warm.watch-states"}
+ONE_PARTITION = {"links", "entities", "telemetry", "control", "alerts", "audit", "warm.watch-states"}
 
 
 def existing(partitions: int = 8) -> dict[str, Existing]:
