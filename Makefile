@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check bench chaos lock clean
+.PHONY: help setup demo console test check bench chaos lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,6 +21,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 demo: setup  ## simulate, train, score and show verdicts; no broker, no Docker, no Java
 	$(BIN)/assay demo
+
+console: setup  ## the console on demo data: broker, traffic, worker, warm path; needs Java and Maven
+	$(BIN)/assay console --demo
 
 test: setup  ## run every test, in two processes; starts its own real Kafka
 	$(BIN)/python -m pytest -n 2
@@ -43,5 +46,5 @@ lock:  ## pin every package with its hashes (needs uv)
 	uv pip compile benchmarks/peers/requirements.in --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o benchmarks/peers/requirements.txt
 
 clean:  ## remove the environment and every cache of this checkout
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis assay-demo
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis assay-demo assay-console-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ from streams.commands import (
     breaker,
     broker,
     config,
+    console,
     demo,
     dlq,
     explain,
@@ -43,6 +44,7 @@ app.command("demo")(demo.demo)
 app.command("score")(score.score)
 app.command("run")(run.run)
 app.command("warm")(warm.warm)
+app.command("console")(console.console)
 app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
 app.add_typer(broker.app, name="broker")

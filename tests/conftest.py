@@ -1,4 +1,4 @@
-"""What tests need from outside: one real Kafka for all of them, and promtool.
+"""What tests need from outside: one real Kafka for all of them, promtool, and Chromium.
 
 Where it cannot be had the tests that need it do not run, and the summary says so.
 """
@@ -7,27 +7,22 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import count
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
 from hypothesis import settings
 
 from features.errors import AssayError
 from streams import broker as kafka
-from streams.admin import apply_topics, connect
 from tests.side_by_side import FileByFile, place_of
+from tests.streams.fresh_topics import fresh_topics
 
 # No deadline: a kernel compiles on its first call, whichever example makes it. CI draws the same examples each time.
 settings.register_profile("assay", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("assay")
 
-_numbers = count(1)
 NOT_RUN = pytest.StashKey[list[tuple[list[str], str, str]]]()
 """Names of tests, what they miss, and why it cannot be had."""
 
@@ -45,21 +40,7 @@ def topic(broker: kafka.RunningBroker, request: pytest.FixtureRequest) -> str:
 
     Two partitions; another number with ``@pytest.mark.parametrize("topic", [4], indirect=True)``.
     """
-    client, _ = connect(broker.client_settings)
-    prefix = f"test-{next(_numbers)}."
-    apply_topics(client, prefix, getattr(request, "param", 2))
-    _wait_until_answered(client, prefix)
-    return prefix
-
-
-def _wait_until_answered(client: AdminClient, prefix: str) -> None:
-    """On a busy machine a broker is told by its controller that it leads a partition after everybody else knows."""
-    topics = {name: topic for name, topic in client.list_topics(timeout=20).topics.items() if name.startswith(prefix)}
-    ends = {TopicPartition(name, number): OffsetSpec.latest() for name in topics for number in topics[name].partitions}
-    deadline_s = time.monotonic() + 60.0
-    while any(answer.exception() for answer in client.list_offsets(ends, request_timeout=20).values()):
-        assert time.monotonic() < deadline_s, f"no leader answers for every partition of {prefix}"
-        time.sleep(0.05)
+    return fresh_topics(broker, getattr(request, "param", 2))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -106,9 +87,15 @@ def _find_promtool(config: pytest.Config) -> None:
         raise AssayError("rules are tested with promtool: install it, on Debian with `apt-get install prometheus`")
 
 
+def _find_chromium(config: pytest.Config) -> None:
+    if shutil.which("chromium") is None:
+        raise AssayError("the console is tested in a real browser: on Debian `apt-get install chromium`")
+
+
 NEEDED: dict[str, tuple[str, Callable[[pytest.Config], None]]] = {
     "broker": ("no Kafka broker", _prepare_broker),
     "promtool": ("no promtool", _find_promtool),
+    "chromium": ("no Chromium", _find_chromium),
 }
 """Marker of tests to what is missing where it cannot be had, and the check; it raises `AssayError` with the reason."""
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import orjson
 import pytest
@@ -101,11 +102,30 @@ def test_the_broker_of_the_readme(desk: Path, home: Path, broker: kafka.RunningB
             run_until(line, desk, settings, "fraud.events", "assay-engine", 1_000)
         elif line.startswith("assay warm"):
             run_until(line, desk, {**settings, "ASSAY_WARM_HTTP_PORT": "0"}, "fraud.labels", "assay-warm", 1)
+        elif line.startswith("assay console"):
+            open_console(line, desk, {**settings, "ASSAY_CONSOLE_PORT": "0"})
         else:
             said[line] = run(line.replace("127.0.0.1:9092", bootstrap), desk, **settings)
     assert "100 equal, 0 different" in said["assay verify --sample 100"]
     again = (desk / "again.jsonl").read_bytes().splitlines()
     assert len(again) > 1_000
+
+
+def open_console(line: str, desk: Path, settings: dict[str, str]) -> None:
+    """The console until its list of verdicts has some, then SIGTERM."""
+    console = subprocess.Popen(
+        shlex.split(line), cwd=desk, env=environment(**settings), stderr=subprocess.PIPE, text=True
+    )
+    assert console.stderr is not None
+    said = next((each for each in console.stderr if "the console is at" in each), "")
+    url = said.split()[-1]
+    deadline = time.monotonic() + 120
+    while b'href="/event/' not in urlopen(f"{url}verdicts", timeout=30).read():
+        assert time.monotonic() < deadline, "the console does not show a verdict"
+        time.sleep(0.2)
+    console.send_signal(signal.SIGTERM)
+    _, rest = console.communicate(timeout=60)
+    assert console.returncode == 0, rest
 
 
 def run_until(line: str, desk: Path, settings: dict[str, str], topic: str, group: str, least: int) -> None:

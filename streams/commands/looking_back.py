@@ -85,6 +85,20 @@ def looking_back(
     Raises:
         AssayError: a setting is wrong, or a model cannot be opened.
     """
+    config = load_config(config_path, overrides={"kafka.bootstrap": bootstrap, "snapshots.url": snapshots})
+    with looking_back_with(config, archive, topic_id=topic_id) as tools:
+        yield tools
+
+
+@contextmanager
+def looking_back_with(
+    config: Config, archive: str | None = None, *, topic_id: str | None = None
+) -> Iterator[LookingBack]:
+    """The same for settings that are read already.
+
+    Raises:
+        AssayError: see `looking_back`.
+    """
     from streams.archive_history import ArchiveHistory
     from streams.commands.models import open_models
     from streams.kafka_clients import ask_topic_id, connection
@@ -94,7 +108,6 @@ def looking_back(
     from streams.topic_identity import NOT_A_TOPIC
     from streams.topic_reader import TopicHistory, TopicReader
 
-    config = load_config(config_path, overrides={"kafka.bootstrap": bootstrap, "snapshots.url": snapshots})
     topic = f"{config.text('topics.prefix')}events"
     first_model, open_model = open_models(config.text("models.first"), Path(config.text("models.directory")))
     url = config.text("snapshots.url")
