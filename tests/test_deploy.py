@@ -94,7 +94,7 @@ def test_what_is_on_by_default_runs_commands_that_exist() -> None:
 
     commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     ours = [service for service in SERVICES.values() if "build" in service and "profiles" not in service]
-    assert len(ours) == 3
+    assert len(ours) == 4
     assert {service["command"][0] for service in ours} <= commands
 
 
