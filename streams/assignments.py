@@ -1,9 +1,10 @@
 """Whether the group and the client agree on whose partitions these are.
 
 The client can lose an assignment: when members come and go at the same moment, librdkafka (2.16) now and then never
-tells a new member what its group has given it, or leaves a partition to nobody. All members go on sending heartbeats,
-so the group waits for nothing, and the partition stands still. Only the group knows, so it is asked now and then; a
-worker that disagrees with it for long has to leave and come back, and the group deals anew.
+tells a new member what its group has given it, leaves a partition to nobody, or lets a new member wait to be let in.
+All members go on sending heartbeats, so the group waits for nothing, and the partition stands still. Only the group
+knows, so it is asked now and then; a worker that disagrees with it for long has to leave and come back, and the group
+deals anew.
 """
 
 import time
@@ -19,6 +20,8 @@ from features.errors import AssayError
 EVERY_S = 5.0
 PATIENCE_S = 20.0
 """How long something may look wrong: a rebalance takes its time, and the answer is a little old."""
+JOINING_S = 40.0
+"""How long a worker without partitions may wait to be dealt some: it has nothing to lose by joining anew."""
 
 
 class Assignments:
@@ -72,12 +75,16 @@ class Assignments:
             given = given_by(answer.result(), self._topic)
         except KafkaException:  # it will be asked again; the consumer itself says what is wrong
             return
-        wrong = "" if given is None else self._wrong(given, member(), set(owned))
+        is_joining = not owned and (given is None or member() not in given)
+        if given is None or is_joining:
+            wrong = "it has not made this worker a member that partitions are dealt to" if is_joining else ""
+        else:
+            wrong = self._wrong(given, member(), set(owned))
         if not wrong:
             self._differ_since_s = None
         elif self._differ_since_s is None:
             self._differ_since_s = now_s
-        elif now_s - self._differ_since_s >= PATIENCE_S:
+        elif now_s - self._differ_since_s >= (JOINING_S if is_joining else PATIENCE_S):
             raise AssayError(f"group {self._group}: {wrong}; nothing is lost, start the worker again")
 
     def _wrong(self, given: Mapping[str, set[int]], member: str | None, owned: set[int]) -> str:

@@ -10,7 +10,7 @@ from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 
 from features.errors import AssayError
 from streams.admin import connect
-from streams.assignments import EVERY_S, PATIENCE_S, Assignments, given_by
+from streams.assignments import EVERY_S, JOINING_S, PATIENCE_S, Assignments, given_by
 from streams.broker import RunningBroker
 from streams.kafka_clients import FirstError
 from streams.kafka_log import KafkaLog
@@ -100,6 +100,24 @@ def test_one_answer_without_a_difference_begins_anew(answer: Any) -> None:
         for _ in range(ROUNDS):
             asked.round({3}, LOST)
         asked.round({3}, answer)
+
+
+@pytest.mark.parametrize("answer", [group({"you": [("events", 0)]}), group({}, MOVING)], ids=["outside", "moving"])
+def test_who_is_not_let_in_joins_anew_and_who_has_partitions_waits(answer: Any) -> None:
+    joining, working = Asked(), Asked()
+    for _ in range(int(JOINING_S / EVERY_S)):
+        joining.round(set(), answer)
+        working.round({3}, answer)
+    working.round({3}, answer)
+    with pytest.raises(AssayError, match="has not made this worker a member"):
+        joining.round(set(), answer)
+
+
+def test_a_member_without_partitions_waits_for_ever() -> None:
+    """There may be more workers than partitions."""
+    asked = Asked()
+    for _ in range(3 * ROUNDS):
+        asked.round(set(), group({"me": [], "you": [("events", 0), ("events", 1), ("events", 3)]}))
 
 
 def test_it_never_waits_and_asks_one_question_at_a_time() -> None:
