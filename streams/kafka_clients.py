@@ -180,7 +180,16 @@ def ask_topic_id(config: Config, topic: str) -> str:
 
 
 def ask_committed(consumer: Consumer, place: TopicPartition, timeout_s: float) -> TopicPartition:
-    """What the consumer's group has committed of a partition; asked again while the group's coordinator is moving.
+    """What the consumer's group has committed of a partition; see `ask_all_committed`."""
+    (found,) = ask_all_committed(consumer, [place], timeout_s)
+    return found
+
+
+def ask_all_committed(consumer: Consumer, places: Sequence[TopicPartition], timeout_s: float) -> list[TopicPartition]:
+    """What the consumer's group has committed of partitions; asked again while the group's coordinator is moving.
+
+    An administrator's client is not asked: that of librdkafka 2.16 dies of a segmentation fault where a broker answers
+    that the coordinator is not ready.
 
     Raises:
         KafkaException: the broker does not tell.
@@ -188,9 +197,10 @@ def ask_committed(consumer: Consumer, place: TopicPartition, timeout_s: float) -
     until_s = time.monotonic() + timeout_s
     while True:
         try:
-            (found,) = consumer.committed([place], timeout=timeout_s)
-            if found.error is not None:
-                raise KafkaException(found.error)
+            found: list[TopicPartition] = consumer.committed(list(places), timeout=timeout_s)
+            for each in found:
+                if each.error is not None:
+                    raise KafkaException(each.error)
             return found
         except KafkaException as error:
             if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() >= until_s:

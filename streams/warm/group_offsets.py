@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from features.errors import AssayError
+from streams.kafka_clients import ask_all_committed
 from streams.topic_reader import TopicReader
 from streams.warm.commit_age import Place
 
@@ -14,25 +15,28 @@ _ANSWER_S = 10.0
 
 
 class GroupOffsets:
-    """Asks with an administrator's client; see `streams.warm.liveness.Offsets`.
+    """Asks with a consumer that never joins; see `streams.warm.liveness.Offsets`.
 
     Args:
-        client: asks.
+        settings: connection settings of a client (`streams.kafka_clients.connection`).
         group: of the warm path.
         reader: looks into partitions.
     """
 
-    def __init__(self, client: AdminClient, group: str, reader: TopicReader) -> None:
-        self._client = client
+    def __init__(self, settings: Mapping[str, Any], group: str, reader: TopicReader) -> None:
+        self._client = AdminClient(dict(settings))
+        self._consumer = Consumer({**settings, "group.id": group, "enable.auto.commit": False})
         self._group = group
         self._reader = reader
 
     def committed(self, places: frozenset[Place]) -> Mapping[Place, int]:
         """See `Offsets`."""
-        asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(*place) for place in sorted(places)])
-        answer = self._client.list_consumer_group_offsets([asked], request_timeout=_ANSWER_S)[self._group]
-        found = _result(answer, f"asking what {self._group} has committed")
-        return {Place(one.topic, one.partition): max(-1, one.offset) for one in found.topic_partitions}
+        asked = [TopicPartition(*place) for place in sorted(places)]
+        try:
+            found = ask_all_committed(self._consumer, asked, _ANSWER_S) if asked else []
+        except KafkaException as error:
+            raise AssayError(f"asking what {self._group} has committed: {error.args[0].str()}") from None
+        return {Place(one.topic, one.partition): max(-1, one.offset) for one in found}
 
     def begin_of(self, place: Place) -> int:
         """See `streams.warm.continuity.LogView`."""
