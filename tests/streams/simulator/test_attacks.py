@@ -36,11 +36,17 @@ def test_each_attack_has_its_share_of_the_fraudulent_payments() -> None:
         assert len(part) / len(np.unique(part["attack_number"])) == pytest.approx(attack.typical_payments, rel=0.35)
 
 
-def test_card_testing_tries_many_accounts_at_one_merchant_and_is_often_refused(world: Timeline) -> None:
+def test_card_testing_tries_many_accounts_loudly_at_one_merchant_or_quietly_from_one_device(world: Timeline) -> None:
+    loud = []
     for instance in instances(world, "card_testing"):
         assert len(np.unique(instance["account"])) >= 5
-        assert len(np.unique(instance["merchant"])) == 1
-    tested, ordinary = part_of(world, "card_testing"), payments(world.events[world.events["attack"] == rows.NONE])
+        if len(np.unique(instance["merchant"])) == 1:
+            loud.append(instance)
+        else:
+            assert len(np.unique(instance["device"])) == 1
+            assert (instance["authorization"] == rows.DECLINED).mean() < 0.5
+    assert 0 < len(loud) < len(list(instances(world, "card_testing")))
+    tested, ordinary = np.concatenate(loud), payments(world.events[world.events["attack"] == rows.NONE])
     assert (tested["authorization"] == rows.DECLINED).mean() > 0.25
     assert (ordinary["authorization"] == rows.DECLINED).mean() < 0.05
     assert np.median(tested["cents"]) < 0.5 * np.median(ordinary["cents"])
@@ -131,4 +137,4 @@ def test_invented_people_share_something_and_spend_soon(world: Timeline) -> None
         assert set(payments(instance)["account"]) == set(asked["account"])
         if len(asked) > 1:
             shared.append(any(len(np.unique(asked[name])) == 1 for name in ("device", "address", "phone")))
-    assert share_of(shared) > 0.5
+    assert share_of(shared) >= 0.5
