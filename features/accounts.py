@@ -47,7 +47,8 @@ class Applied:
     """What `Accounts.apply` found, row by row.
 
     Attributes:
-        features: float32[n, f]; NaN rows where the status is DUPLICATE, CONFLICT or NOT_IN_HISTORY.
+        features: float32[n, f]; NaN rows where the status is DUPLICATE, CONFLICT or NOT_IN_HISTORY. Columns of
+            entities are NaN: no account knows them.
         status: uint8[n], see `features.kernel`.
         flags: uint8[n], bits COLD_START, LATE, APPROXIMATE.
         found: `EVENT`[n]; for labels the event that they judge.
@@ -75,6 +76,7 @@ class Accounts:
     """
 
     def __init__(self, feature_set: FeatureSet = FEATURES, expected: int = 1024) -> None:
+        self._width = len(feature_set)
         self._plan = feature_set.plan
         self._scales = feature_set.scales
         self._directory = Directory(expected)
@@ -148,7 +150,7 @@ class Accounts:
             self._lengthen()
             hot = self._hot()
             done = make_room(hot, slots, done)
-        features = np.full((rows, len(self._plan)), np.nan, dtype=np.float32)
+        features = np.full((rows, self._width), np.nan, dtype=np.float32)
         status = np.zeros(rows, dtype=np.uint8)
         flags = np.zeros(rows, dtype=np.uint8)
         found = np.zeros(rows, dtype=EVENT)

@@ -7,10 +7,11 @@ not trained on. `docs/features.md` is generated from here.
 from collections.abc import Iterator
 
 from features import measures as m
+from features.entity_features import entity_features
 from features.feature import DEVIATIONS, DIRECT, RATIO, Feature, FeatureSet, Measured
 from features.windows import WINDOW_NAMES, WINDOW_TEXTS, WINDOWS_MS
 
-FEATURE_SET_VERSION = 1
+FEATURE_SET_VERSION = 2
 """Raise it when the meaning of an existing measure changes: the hash then changes with it."""
 
 _INFINITY = float("inf")
@@ -364,6 +365,7 @@ FEATURES = FeatureSet(
             "profile_change", "profile changes", m.PROFILE_CHANGES, ("1d", "7d", "30d"), "ATO02", usual_window="30d"
         ),
         *_context(),
+        *entity_features(),
     ),
 )
 """The feature set in force."""

@@ -18,6 +18,7 @@ _GROUPS: dict[str, str] = {
     "REC": "Time since",
     "GEO": "Position",
     "ACC": "The account's whole past",
+    "ENT": "Entities, by what many accounts together show",
 }
 """Letters of a reason code to the heading under which its features are listed, in the order of the page."""
 
@@ -40,6 +41,9 @@ else over nothing is NaN: a model must see "not known", not "zero". Features are
 An account's 256 most recent events, at least, are held one by one and every window over them is exact. What is older is
 held in tiles of an hour or a day: a window whose far edge cuts a tile takes the whole tile, and the verdict carries the
 flag `approximate`.
+
+What many accounts together show of an entity is worked out beside the engine ([entities.md](entities.md)). An event
+knows it as far as the log before it says so, by a marker; a window of such a feature ends with the event's time, too.
 """
 
 

@@ -181,6 +181,16 @@ class Marker(_Record, frozen=True, gc=False, kw_only=True, omit_defaults=True, t
     reason: Text | None = None
 
 
+def entities_offset_of(marker: Marker) -> int | None:
+    """The offset of the entities topic that a marker of this kind makes visible; None if it names none.
+
+    >>> [entities_offset_of(Marker(event_id="m", time_ms=0, marker="entities", value=value)) for value in ("17", "-1")]
+    [17, None]
+    """
+    digits = marker.value
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+
+
 Event = Payment | Login | ProfileChange | Application | Label | Marker
 """Any record of the log."""
 

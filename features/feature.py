@@ -12,15 +12,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-DIRECT, RATIO, DEVIATIONS = 0, 1, 2
+DIRECT, RATIO, DEVIATIONS, OF_ENTITY = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How a feature is computed from the vector of measures.
+    """How a feature is computed: from the vector of measures of the account, or from the profile of an entity.
 
     ``DIRECT``: first. ``RATIO``: scale * first / second, NaN if either is NaN or second is 0.
     ``DEVIATIONS``: (first - second) / third, NaN if any is NaN or third is 0.
+    ``OF_ENTITY``: number `second` of the profile of the event's entity of kind `first` (`features/entity_features.py`).
     """
 
     operation: int
@@ -86,15 +87,23 @@ class FeatureSet:
         return hashlib.sha256(orjson.dumps([self.version, meaning])).hexdigest()
 
     @cached_property
+    def of_accounts(self) -> tuple[Feature, ...]:
+        """The features that an account and the event itself give; they stand before those of entities."""
+        own = tuple(feature for feature in self.features if feature.measured.operation != OF_ENTITY)
+        assert own == self.features[: len(own)], "features of entities stand behind all others"
+        return own
+
+    @cached_property
     def plan(self) -> NDArray[np.int32]:
-        """int32[n, 4]: operation, first, second, third of each feature, in column order."""
-        rows = [(f.measured.operation, f.measured.first, f.measured.second, f.measured.third) for f in self.features]
+        """int32[a, 4]: operation, first, second, third of each feature of the account, in column order."""
+        measured = [feature.measured for feature in self.of_accounts]
+        rows = [(one.operation, one.first, one.second, one.third) for one in measured]
         return np.array(rows, dtype=np.int32)
 
     @cached_property
     def scales(self) -> NDArray[np.float64]:
-        """float64[n]: factor of each ratio."""
-        return np.array([f.measured.scale for f in self.features], dtype=np.float64)
+        """float64[a]: factor of each ratio."""
+        return np.array([feature.measured.scale for feature in self.of_accounts], dtype=np.float64)
 
     def __len__(self) -> int:
         return len(self.features)

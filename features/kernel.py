@@ -100,9 +100,9 @@ def apply_batch(
         slots: int64[n], the account of each row.
         events: `EVENT`[n]; of kind LABEL where a row is a label, with FRAUD or LEGIT in its marks.
         judged: uint64[n], for a label the hash of the event that it judges, else 0.
-        plan: int32[f, 4], see `FeatureSet.plan`.
-        scales: float64[f].
-        features: float32[n, f], out: features of the event, or of the event that a label judges, as of its arrival.
+        plan: int32[a, 4], see `FeatureSet.plan`.
+        scales: float64[a].
+        features: float32[n, f >= a], out: features of the event, or of the one that a label judges, as of its arrival.
         status: uint8[n], out: APPLIED, DUPLICATE, CONFLICT or, for a label, NOT_IN_HISTORY.
         flags: uint8[n], out: bits COLD_START, LATE, APPROXIMATE.
         found: `EVENT`[n], out: for a label the judged event as the history holds it, else left alone.

@@ -22,7 +22,7 @@ NO_NUMBER: Final = -1
 """Value of a score in millionths where there is none."""
 _MILLION = 1_000_000
 _MOST_DIGITS = 20
-_ROOM = 6 * _MOST_DIGITS
+_ROOM = 7 * _MOST_DIGITS
 """More than all numbers of a verdict take."""
 _ZERO = np.uint8(ord("0"))
 _SLACK: Final = bytes(SLACK_BYTES)
@@ -30,7 +30,7 @@ _NULL = np.frombuffer(b"null" + _SLACK, dtype=np.uint8)
 _NULL_LENGTH = 4
 
 # Pieces of a template, in the order of the bytes; then one for each decision, then one for each set of flags.
-_PIECES: Final = 10
+_PIECES: Final = 11
 _PIECE_OF_DECISION: Final = _PIECES
 
 
@@ -44,6 +44,7 @@ class Numbers(NamedTuple):
 
     time_ms: NDArray[np.int64]
     offset: NDArray[np.int64]
+    entities_offset: NDArray[np.int64]
     decision: NDArray[np.uint8]
     """Place among the decisions of the template."""
     score_micro: NDArray[np.int64]
@@ -80,11 +81,11 @@ def template(
             reasons=[cast(Reason, "@4")],
             model=model,
             policy=policy,
-            at=Coordinates(partition, -1003),
+            at=Coordinates(partition, -1003, -1004),
             flags=["@5"],
         )
     )
-    gaps = (b"@1", b"@2", b"-1001", b"@3", b"-0.25", b"-0.75", b"-1002", b'["@4"]', b"-1003", b'["@5"]')
+    gaps = (b"@1", b"@2", b"-1001", b"@3", b"-0.25", b"-0.75", b"-1002", b'["@4"]', b"-1003", b"-1004", b'["@5"]')
     pieces = re.split(b"|".join(map(re.escape, gaps)), written)
     assert len(pieces) == _PIECES + 1, written
     sets = [encode(cast(Any, list(names))) for names in flags]
@@ -215,5 +216,7 @@ def _write(
         place = _put_text(out, place, common, 8)
         place = _put_whole(out, place, numbers.offset[row])
         place = _put_text(out, place, common, 9)
+        place = _put_whole(out, place, numbers.entities_offset[row])
+        place = _put_text(out, place, common, 10)
         place = _put_text(out, place, common, _PIECE_OF_DECISION + decisions + numbers.flags[row])
         ends[row + 1] = place

@@ -36,5 +36,6 @@ WINDOW_TEXTS: dict[str, str] = {
     "7d": "7 days",
     "30d": "30 days",
     "90d": "90 days",
+    "48h": "48 hours",
 }
 """How a window is said to people: "7 payments in 10 minutes"."""

@@ -19,7 +19,7 @@ Customer texts name the principal reason, hold for high and low values alike, an
 
 from dataclasses import dataclass, field
 
-REGISTRY_VERSION = 2
+REGISTRY_VERSION = 3
 """Raised with each added, retired or reworded code."""
 
 ANOMALY = "ANO01"
@@ -40,6 +40,7 @@ FAMILIES = {
     "GEO": "Geography",
     "TIM": "Time of day and of week",
     "ACC": "Age and length of the account's history",
+    "ENT": "Entities: what many accounts together show of a device, an address, a merchant or a recipient",
     "CTX": "Context of the event itself",
     "ANO": "Anomaly",
     "GEN": "General",
@@ -213,6 +214,65 @@ _CODES = (
             "account_payment_count": "{value} payment{s} in the account's whole past{usual}",
             "events": "{value} event{s} in the account's whole past{usual}",
             "s": "account first seen {value} before{usual}",
+        },
+    ),
+    ReasonCode(
+        "ENT01",
+        "accounts that share an entity",
+        "Other recent activity with the same device, network or recipient",
+        {
+            "device": "{value} account{s} began to use this device in {window}{usual}",
+            "ip": "{value} account{s} began to use this IP address in {window}{usual}",
+            "beneficiary": "{value} account{s} began to pay this beneficiary in {window}{usual}",
+        },
+    ),
+    ReasonCode(
+        "ENT02",
+        "accounts known for fraud near the entity",
+        "Reports about the device, network or recipient",
+        {
+            "device_two_hop": "{value} account{s} known for fraud with an entity of this device's accounts{usual}",
+            "device": "{value} account{s} of this device known for fraud{usual}",
+            "ip": "{value} account{s} of this IP address known for fraud{usual}",
+            "beneficiary": "{value} account{s} that paid this beneficiary known for fraud{usual}",
+        },
+    ),
+    ReasonCode(
+        "ENT03",
+        "accounts that are tied together",
+        "Other activity that is tied to this device",
+        {
+            "device_component_accounts_joined": "{value} account{s} tied to this device in {window}{usual}",
+            "device_component_accounts": "{value} account{s} tied to this device by shared entities{usual}",
+        },
+    ),
+    ReasonCode(
+        "ENT04",
+        "money that passes through a beneficiary",
+        "What is known of the recipient",
+        {
+            "beneficiary_pass_through": "the beneficiary paid on {percent} of what came in in {window}",
+            "beneficiary_dwell": "in {window} what the beneficiary paid on had been there for {value}",
+        },
+    ),
+    ReasonCode(
+        "ENT05",
+        "share of fraud at an entity",
+        "Reports about the merchant, card type, device or recipient",
+        {
+            "device": "{percent} fraud with this device in {window}",
+            "beneficiary": "{percent} fraud in payments to this beneficiary in {window}",
+            "merchant": "{percent} fraud at this merchant in {window}",
+            "bin": "{percent} fraud with cards of this BIN in {window}",
+        },
+    ),
+    ReasonCode(
+        "ENT06",
+        "number of payments at an entity",
+        "The merchant or card type",
+        {
+            "merchant": "{value} payment{s} at this merchant in {window}{usual}",
+            "bin": "{value} payment{s} with cards of this BIN in {window}{usual}",
         },
     ),
     ReasonCode(

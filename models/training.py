@@ -66,6 +66,10 @@ class TrainedModel:
     held_out_score: NDArray[np.float64]
 
 
+_UNKNOWN_SHARE = 0.15
+"""Of the rows that trees are trained on."""
+
+
 def train(
     features: NDArray[np.float32],
     labels: NDArray[np.uint8],
@@ -135,7 +139,7 @@ def detector_inputs(feature_set: FeatureSet) -> tuple[str, ...]:
 
     Absolute amounts and counts would make every rich or busy account an anomaly.
     """
-    return tuple(feature.name for feature in feature_set.features if feature.unit in _ACCOUNT_RELATIVE_UNITS)
+    return tuple(feature.name for feature in feature_set.of_accounts if feature.unit in _ACCOUNT_RELATIVE_UNITS)
 
 
 def _check_block(name: str, labels: NDArray[np.uint8]) -> None:
@@ -187,13 +191,16 @@ def _fit_trees(
     """The trees, and how many of them to keep."""
     datasets = [
         lightgbm.Dataset(
-            features[rows],
+            values,
             labels[rows],
             weight=None if weights is None else weights[rows],
             feature_name=list(feature_set.names),
             params=parameters,
         )
-        for rows in (blocks.trees, blocks.stopping)
+        for rows, values in (
+            (blocks.trees, _with_some_unknown(features[blocks.trees], feature_set, parameters["seed"])),
+            (blocks.stopping, features[blocks.stopping]),
+        )
     ]
     datasets[1].set_reference(datasets[0])
     measured: dict[str, dict[str, list[float]]] = {}
@@ -211,6 +218,17 @@ def _fit_trees(
     precision = np.array(measured["next"]["average_precision"])
     skipped = min(LEAST_ROUNDS, len(precision)) - 1
     return booster, skipped + int(precision[skipped:].argmax()) + 1
+
+
+def _with_some_unknown(features: NDArray[np.float32], feature_set: FeatureSet, seed: int) -> NDArray[np.float32]:
+    """The rows, in some of which nothing is known of any entity.
+
+    That is how events look while profiles are away. Trees that never saw it would take what is not known for what is
+    not given, and judge everybody by it.
+    """
+    unknown = np.random.default_rng(seed).random(len(features)) < _UNKNOWN_SHARE
+    features[np.ix_(unknown, np.arange(len(feature_set.of_accounts), len(feature_set)))] = np.nan
+    return features
 
 
 def _detector(

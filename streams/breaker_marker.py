@@ -1,16 +1,11 @@
 """The record that opens or closes the breaker: the same one in every partition of the events log. Pure."""
 
-import msgspec
-
 from features.events import Marker
 from models.breaker import Transition
 from models.watch_limits import CLOSED, InForce
-from streams.publisher import Message
-from streams.signature import SIGNATURE_HEADER, sign
 
 MOST_REASON = 256
 """Characters of a reason, as the contract has it."""
-_encode = msgspec.json.Encoder().encode
 
 
 def in_force_after(transition: Transition) -> InForce:
@@ -39,19 +34,3 @@ def marker_of(transition: Transition) -> Marker:
 def marker_by_hand(in_force: InForce, reason: str, now_ms: int) -> Marker:
     """The marker of an operator."""
     return Marker(event_id=f"breaker-{now_ms}-by-hand", time_ms=now_ms, marker="breaker", value=in_force, reason=reason)
-
-
-def marker_messages(marker: Marker, topic: str, partitions: int, internal_key: bytes | None) -> list[Message]:
-    """One record for each partition of the events log.
-
-    Args:
-        marker: what they say.
-        topic: the events log.
-        partitions: how many it has.
-        internal_key: signs them; None where the log trusts whoever can write it.
-    """
-    value = _encode(marker)
-    headers: list[tuple[str, bytes | None]] = []
-    if internal_key is not None:
-        headers.append((SIGNATURE_HEADER, sign(internal_key, value)))
-    return [Message(topic, number, None, value, headers or None) for number in range(partitions)]

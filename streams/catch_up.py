@@ -103,6 +103,7 @@ def catch_up(task: Task, tell: Callable[[int, int], None]) -> None:
     from streams.kafka_clients import connection
     from streams.signature import trust
     from streams.topic_identity import topic_id_of
+    from streams.topic_profiles import TopicProfiles
     from streams.topic_reader import TopicHistory, TopicReader
 
     config = task.config
@@ -110,7 +111,10 @@ def catch_up(task: Task, tell: Callable[[int, int], None]) -> None:
     gc.disable()  # it lives for minutes, a fold makes no cycles, and looking for them takes up to a tenth of the time
     store = RocksStore(Path(task.directory))
     try:
-        partition = Partition(task.partition, store, first_model, open_model, hot_bytes=task.hot_bytes)
+        profiles = TopicProfiles(connection(config), f"{config.text('topics.prefix')}entities")
+        partition = Partition(
+            task.partition, store, first_model, open_model, hot_bytes=task.hot_bytes, profiles=profiles
+        )
         if (partition.next_offset, topic_id_of(store)) != (task.start, task.topic_id):
             raise AssayError(
                 f"state in {task.directory}: expected the one that stands at {task.start}, it stands at "

@@ -109,6 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
         least=-1,
         most=65_535,
     ),
+    Setting("warm.entities_seconds", 60, "so often the state of the entities is written to warm.directory", least=1),
     Setting(
         "warm.stalled_seconds",
         60.0,

@@ -7,23 +7,24 @@ carries out what is returned.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from features.accounts import Accounts, Applied
-from features.columns import JUDGED_KINDS, KIND_NAMES, LABEL, NO_SCORE, Events
+from features.accounts import Accounts
+from features.columns import JUDGED_KINDS, KIND_NAMES, NO_SCORE
 from features.conversion import currency_name, to_base_minor, without_rate
 from features.decode import marked
+from features.entity_features import entity_plan, fill_entities
+from features.entity_fold import EntityFold
+from features.entity_table import NOTHING
 from features.errors import InvalidRecord
-from features.events import Label, Marker
+from features.events import Marker, entities_offset_of
 from features.faults import describe
-from features.kernel import APPLIED, APPROXIMATE, CONFLICT, DUPLICATE, NOT_IN_HISTORY
+from features.kernel import APPLIED, CONFLICT, DUPLICATE
 from features.link_collector import LinkCollector
 from features.links import Flushes, flushes_json, joined
-from features.records import Coordinates, Judged, Outcome
 from features.verdict_bytes import Numbers, stretches, template, verdict_bytes
 from models.decision import OUTCOMES, decide
 from models.detector import Detector, build
@@ -35,31 +36,18 @@ from streams.flags import (
     DEGRADED_BIT,
     EVERY_DEGRADED_SET_OF_FLAGS,
     EVERY_SET_OF_FLAGS,
-    flag_names,
 )
 from streams.intake import Decoded
 from streams.log import Counted, JudgedFeatures, Outgoing, Output, SetAside, rows_of
 from streams.model_in_force import ModelInForce
-from streams.scores import MICRO, Scores, judged_of, reasons_of
+from streams.outcomes import outcomes_of
+from streams.profiles import NoProfiles, Profiles
+from streams.scores import MICRO, Scores, reasons_of
+from streams.segment import Segment
+from streams.visible import Visible
 
 _IS_JUDGED = np.isin(np.arange(256), JUDGED_KINDS)
 _encode = msgspec.json.Encoder().encode
-
-
-class _Segment(NamedTuple):
-    """Rows of a batch between two markers.
-
-    Attributes:
-        batch: the whole of it.
-        rows: intp[n], their numbers in the batch.
-        columns: `EVENT`[n], amounts in the base currency.
-        applied: what their accounts say.
-    """
-
-    batch: Decoded
-    rows: NDArray[np.intp]
-    columns: Events
-    applied: Applied
 
 
 class Memory(NamedTuple):
@@ -69,9 +57,11 @@ class Memory(NamedTuple):
     detector: Detector
     detector_state: bytes
     links_state: bytes
+    host_state: bytes
     model: ModelInForce
     degraded: bool
     breaker: InForce
+    entities_offset: int
     next_offset: int
 
 
@@ -84,6 +74,10 @@ class Engine:
         accounts: hot accounts; the shell loads and stores them.
         detector: online detector of the partition.
         links: what the partition has to tell about entities.
+        entities_offset: offset of the entities topic that is visible from here on; -1: none is.
+        profiles: what the entities topic says.
+        host: works profiles out by itself, from this log alone, and passes over what the log says is visible; None:
+            the log says it.
         next_offset: offset from which the log goes on.
         sample_one_in: features of one in so many events are counted for telemetry; 0: nothing is counted.
         degraded: the log asked for a model that could not be opened: the one before it goes on judging, and every
@@ -94,13 +88,25 @@ class Engine:
     """
 
     def __init__(
-        self, partition: int, model: ModelInForce, *, keep_features: bool = False, sample_one_in: int = 0
+        self,
+        partition: int,
+        model: ModelInForce,
+        *,
+        keep_features: bool = False,
+        sample_one_in: int = 0,
+        profiles: Profiles | None = None,
+        host: EntityFold | None = None,
     ) -> None:
         self.partition = partition
         self.model = model
         self.accounts = Accounts(model.feature_set)
         self.detector: Detector = build(model.detector)
         self.links = LinkCollector(model.feature_set)
+        self.profiles = NoProfiles() if profiles is None else profiles  # one that holds nothing yet is false
+        self.host = host
+        self.entities_offset = NOTHING if host is None else host.told
+        self._entity_plan = entity_plan(model.feature_set)
+        self._visible = Visible(self.entities_offset)
         self.next_offset = 0
         self.degraded = False
         self.breaker: InForce = CLOSED
@@ -125,12 +131,17 @@ class Engine:
         output.set_aside += [SetAside(row, error) for row, error in batch.refused()]
         start = 0
         closed: list[Flushes | None] = []
+        self._visible = Visible(self.entities_offset)
         for row, marker in batch.markers():
+            if marker.marker == "entities":  # often there, and nothing but what is visible changes: no segment ends
+                self._let_see(marker, row, batch.records[row].offset, output)
+                continue
             closed.append(self._fold_segment(batch, start, row, output))
-            closed.append(self.links.tick(marker.time_ms, batch.records[row].offset))
+            closed.append(self._hosted(self.links.tick(marker.time_ms, batch.records[row].offset)))
             self._put_in_force(marker, row, models, output)
             start = row + 1
         closed.append(self._fold_segment(batch, start, len(batch.records), output))
+        self.entities_offset = self._visible.newest
         output.links = self._links([flushes for flushes in closed if flushes is not None])
         output.set_aside = [
             SetAside(place, marked(batch.records[place].value or b"", error))
@@ -144,8 +155,9 @@ class Engine:
         state = self.detector.state()
         accounts = self.accounts.remember(account_ids)
         links = self.links.state()
-        in_force = (self.model, self.degraded, self.breaker)
-        return Memory(accounts, self.detector, state, links, *in_force, self.next_offset)
+        host = b"" if self.host is None else self.host.state()
+        in_force = (self.model, self.degraded, self.breaker, self.entities_offset)
+        return Memory(accounts, self.detector, state, links, host, *in_force, self.next_offset)
 
     def bring_back(self, memory: Memory, account_ids: Sequence[str]) -> None:
         """Undo everything since `remember` was called for these accounts."""
@@ -153,13 +165,34 @@ class Engine:
         self.detector = memory.detector
         self.detector.restore(memory.detector_state)
         self.links.restore(memory.links_state)
+        if self.host is not None:
+            self.host.restore(memory.host_state)
         self.model, self.degraded, self.breaker = memory.model, memory.degraded, memory.breaker
-        self.next_offset = memory.next_offset
+        self.entities_offset, self.next_offset = memory.entities_offset, memory.next_offset
 
     @property
     def _says_degraded(self) -> bool:
         """Whether verdicts say that something else decides than the model that the log asks for."""
         return self.degraded or self.breaker != CLOSED
+
+    def _let_see(self, marker: Marker, place: int, offset: int, output: Output) -> None:
+        """From the record behind the marker on, profiles up to another offset are visible; never fewer than before."""
+        visible = entities_offset_of(marker)
+        if visible is None:
+            expected = "an offset of the entities topic as decimal digits"
+            output.set_aside.append(SetAside(place, InvalidRecord("marker", "$.value", expected, "something else")))
+            return
+        output.kinds["marker"] = output.kinds.get("marker", 0) + 1
+        if self.host is None:
+            self._visible.add(offset, visible)
+
+    def _hosted(self, closed: Flushes | None) -> Flushes | None:
+        """Let the host take in flushes; what it tells is visible behind the records that closed them."""
+        if self.host is not None and closed is not None:
+            told = self.host.step(self.partition, closed)
+            for turn, count in zip(*np.unique(told.turns, return_counts=True), strict=True):
+                self._visible.add(int(closed.flushes["end"][turn]), self._visible.newest + int(count))
+        return closed
 
     def _put_in_force(
         self, marker: Marker, place: int, models: Mapping[str, ModelInForce | None], output: Output
@@ -168,7 +201,7 @@ class Engine:
             self._set_breaker(marker, place, output)
             return
         if marker.marker != "model":
-            expected = "marker of type model or breaker; this version knows no other"
+            expected = "marker of type model, breaker or entities; this version knows no other"
             output.set_aside.append(SetAside(place, InvalidRecord("marker", "$.marker", expected, marker.marker)))
             return
         output.kinds["marker"] = output.kinds.get("marker", 0) + 1
@@ -205,7 +238,11 @@ class Engine:
         columns["amount_minor"] = to_base_minor(columns["amount_minor"], batch.currency[rows], self.model.rates)
         keys, judged = batch.keys(rows), batch.judged[rows]
         applied = self.accounts.apply(keys, columns, judged)
-        segment = _Segment(batch, rows, columns, applied)
+        closed = self._hosted(self.links.add(keys.hash, columns, judged, applied))
+        visible = self._visible.at(columns["offset"])
+        versions = self.profiles.versions if self.host is None else self.host.table.versions
+        fill_entities(self._entity_plan, versions, columns, visible, applied.features)
+        segment = Segment(batch, rows, columns, applied, visible)
         scores = self._score(segment)
         self.accounts.record(
             applied.slots[scores.rows],
@@ -216,11 +253,11 @@ class Engine:
         )
         if output.publishing:
             self._publish_verdicts(segment, scores, output)
-            self._publish_outcomes(segment, scores, output)
+            output.outcomes += outcomes_of(self.partition, self.model.feature_set, segment, scores)
         self._set_aside(segment, output)
-        return self.links.add(keys.hash, columns, judged, applied)
+        return closed
 
-    def _score(self, segment: _Segment) -> Scores:
+    def _score(self, segment: Segment) -> Scores:
         kinds, applied = segment.columns["kind"], segment.applied
         rows = np.flatnonzero((applied.status == APPLIED) & _IS_JUDGED[kinds])
         features = applied.features if len(rows) == len(kinds) else applied.features.take(rows, axis=0)
@@ -242,7 +279,7 @@ class Engine:
             expected_loss_minor=decisions.expected_loss_minor,
         )
 
-    def _publish_verdicts(self, segment: _Segment, scores: Scores, output: Output) -> None:
+    def _publish_verdicts(self, segment: Segment, scores: Scores, output: Output) -> None:
         batch, columns = segment.batch, segment.columns
         rows = segment.rows[scores.rows]
         reasons, codes = reasons_of(self.model, scores)
@@ -262,6 +299,7 @@ class Engine:
             Numbers(
                 time_ms=columns["time_ms"][scores.rows],
                 offset=columns["offset"][scores.rows],
+                entities_offset=segment.visible[scores.rows],
                 decision=scores.outcome,
                 score_micro=scores.score_micro,
                 anomaly_micro=scores.anomaly_micro,
@@ -287,7 +325,7 @@ class Engine:
                 )
             )
 
-    def _counted(self, segment: _Segment, scores: Scores, codes: Sequence[str]) -> Counted:
+    def _counted(self, segment: Segment, scores: Scores, codes: Sequence[str]) -> Counted:
         offsets = segment.columns["offset"][scores.rows]
         flags = segment.applied.flags[scores.rows].astype(np.int64) | (DEGRADED_BIT if self._says_degraded else 0)
         counts = count_batch(
@@ -303,48 +341,10 @@ class Engine:
         )
         return Counted(self.model.id[:16], int(offsets[-1]) + 1, counts)
 
-    def _publish_outcomes(self, segment: _Segment, scores: Scores, output: Output) -> None:
-        applied = segment.applied
-        labels = np.flatnonzero(segment.columns["kind"] == LABEL).tolist()
-        if not labels:
-            return
-        judged_here = {int(offset): place for place, offset in enumerate(segment.columns["offset"][scores.rows])}
-        for row in labels:
-            place_in_batch = int(segment.rows[row])
-            label = cast(Label, segment.batch.others[place_in_batch])
-            judged: Judged | None = None
-            features: dict[str, float | None] = {}
-            flags: tuple[str, ...] = ("not_in_history",)
-            if applied.status[row] != NOT_IN_HISTORY:
-                found = applied.found[row]
-                place = judged_here.get(int(found["offset"]))
-                judged = judged_of(found, scores, place)
-                values = applied.features[row].tolist()
-                features = {
-                    name: None if value != value else value
-                    for name, value in zip(self.model.feature_set.names, values, strict=True)
-                }
-                flags = flag_names(int(applied.flags[row]) & APPROXIMATE, degraded=False)
-            outcome = Outcome(
-                event_id=label.event_id,
-                judged_event_id=label.judged_event_id,
-                account_id=label.account_id,
-                label=label.label,
-                fraud_type=label.fraud_type,
-                known_at_ms=label.known_at_ms,
-                source=label.source,
-                judged=judged,
-                feature_set=self.model.feature_set.hash[:16],
-                features=features,
-                flags=flags,
-                at=Coordinates(self.partition, int(segment.columns["offset"][row])),
-            )
-            output.outcomes.append(Outgoing(place_in_batch, label.account_id.encode(), _encode(outcome)))
-
     def _links(self, closed: Sequence[Flushes]) -> list[bytes]:
         return [flushes_json(self.partition, joined(closed))] if closed else []
 
-    def _set_aside(self, segment: _Segment, output: Output) -> None:
+    def _set_aside(self, segment: Segment, output: Output) -> None:
         applied = segment.applied
         output.duplicates += int(np.count_nonzero(applied.status == DUPLICATE))
         for row in np.flatnonzero(applied.status == CONFLICT).tolist():

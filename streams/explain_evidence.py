@@ -16,7 +16,7 @@ from features.conversion import to_base_minor
 from features.errors import AssayError, InvalidRecord
 from features.event_rows import event_row
 from features.events import Marker
-from features.feature import DEVIATIONS, DIRECT, RATIO, Feature
+from features.feature import DEVIATIONS, DIRECT, OF_ENTITY, RATIO, Feature
 from features.folded import Folded
 from features.packing import unpack
 from features.windows import WINDOW_NAMES, WINDOWS_MS
@@ -84,6 +84,11 @@ def evidence(seen: Witnessed, name: str) -> Evidence:
             f"offset {seen.record.offset} was not judged, so it has no features; explain it without --feature"
         )
     feature = feature_set.features[feature_set.index[name]]
+    if feature.measured.operation == OF_ENTITY:
+        raise AssayError(
+            f"{name} is what many accounts together showed of a {feature.entity}: no single account's past tells it. "
+            "docs/entities.md says how it comes about"
+        )
     served = float(seen.output.judged[0].features[0, feature_set.index[name]])
     row, currency, _ = event_row(seen.event, seen.record.offset, seen.record.value or b"")
     row["amount_minor"] = to_base_minor(row["amount_minor"], np.array([currency], dtype=np.uint8), seen.model.rates)

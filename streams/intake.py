@@ -12,7 +12,7 @@ from features.columns import Events
 from features.decode import MAX_AHEAD_MS, MAX_VALUE_BYTES, decode, marked
 from features.errors import InvalidRecord
 from features.event_rows import event_row
-from features.events import Event, Label, Marker
+from features.events import Event, Label, Marker, entities_offset_of
 from features.identity import hash64
 from features.keys import Keys, Texts, key_at
 from features.plain import SPAN, Plain, new_plain, new_scratch, read_plain
@@ -92,6 +92,11 @@ class Decoded:
     def model_references(self) -> list[str]:
         """Models that markers in this batch put in force."""
         return [marker.value for _, marker in self.markers() if marker.marker == "model"]
+
+    def entities_offsets(self) -> list[int]:
+        """Offsets of the entities topic that markers in this batch make visible."""
+        said = [entities_offset_of(marker) for _, marker in self.markers() if marker.marker == "entities"]
+        return [offset for offset in said if offset is not None]
 
 
 def decode_batch(records: Sequence[LogRecord], trusted: Trust) -> Decoded:

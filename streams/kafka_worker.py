@@ -12,13 +12,14 @@ from streams.catch_up import Task
 from streams.catch_up_processes import CatchUpProcesses, processes_at_once
 from streams.config import Config
 from streams.http_server import HttpServer
-from streams.kafka_clients import FirstError, check_topics, consumer_settings, producer_settings
+from streams.kafka_clients import FirstError, check_topics, connection, consumer_settings, producer_settings
 from streams.kafka_log import KafkaLog
 from streams.model_in_force import ModelInForce
 from streams.outbound import targets_of
 from streams.partition import OpenModel
 from streams.publisher import make_publisher
 from streams.state_keeper import DiskStates
+from streams.topic_profiles import TopicProfiles
 from streams.tracing import tracing_of
 from streams.warm_up import warm_up
 from streams.watchdog import Watchdog
@@ -43,7 +44,12 @@ def kafka_worker(
     """
     targets = targets_of(config.text("topics.prefix"))
     partitioned = (targets.verdicts, targets.outcomes, targets.dead_letters)
-    source = check_topics(config, targets.source, partitioned, [targets.links, targets.telemetry])
+    source = check_topics(
+        config,
+        targets.source,
+        partitioned,
+        [targets.links, targets.telemetry, f"{config.text('topics.prefix')}entities"],
+    )
     warm_up(first_model)
     transaction_s = config.number("engine.transaction_timeout_ms") / 1000
     watchdog = Watchdog(transaction_s)
@@ -61,6 +67,7 @@ def kafka_worker(
     snapshots, snapshotter = _snapshots(config, targets.source, source.topic_id, first_model)
     states = DiskStates(Path(config.text("state.directory")), targets.source, source.topic_id, snapshots, snapshotter)
     catch_up = _catch_up(config, targets.source, source.topic_id, first_model, states, watchdog)
+    profiles = TopicProfiles(connection(config), targets.entities)
     worker = Worker(
         config,
         first_model,
@@ -71,6 +78,7 @@ def kafka_worker(
         time.monotonic,
         catch_up,
         writer=InThread("assay-checkpoint", in_no_hurry=True),
+        profiles=profiles,
     )
     group, slot = config.text("kafka.group"), config.text("kafka.slot")
     worker.tracing = tracing_of(config, group, slot, worker.metrics.spans_dropped)
@@ -85,6 +93,7 @@ def kafka_worker(
     finally:
         if server is not None:
             server.stop()
+        profiles.close()
         worker.tracing.close()
         watchdog.stop()
 

@@ -77,6 +77,10 @@ class WorkerMetrics:
         )
         self.spans_dropped = _spans_dropped(self.registry)
 
+        self.entity_profiles = Gauge(
+            "assay_entity_profiles", "Profiles of entities in memory, with their versions", registry=self.registry
+        )
+
     def watch_snapshots(self, snapshotter: "Snapshotter") -> None:
         """Take the numbers of snapshots from who takes them."""
         self.snapshots.set_function(lambda: snapshotter.taken)
@@ -139,6 +143,9 @@ class WarmMetrics:
         )
         self.alerts_published = Counter(
             "assay_alerts_published", "Records of the alerts topic", ["alert", "status"], registry=self.registry
+        )
+        self.entity_profiles = Counter(
+            "assay_warm_entity_profiles", "Profiles of entities that were published", registry=self.registry
         )
         self.webhook_failures = Counter(
             "assay_webhook_failures", "Alerts that could not be posted to the webhook", registry=self.registry

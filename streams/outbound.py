@@ -14,7 +14,7 @@ _DEAD_LETTER_NAMES = frozenset(DEAD_LETTER_HEADERS.values())
 
 
 class Targets(NamedTuple):
-    """Topics that the engine writes, and the one that it reads."""
+    """Topics that the engine writes, and the two that it reads."""
 
     verdicts: str
     outcomes: str
@@ -22,6 +22,7 @@ class Targets(NamedTuple):
     links: str
     telemetry: str
     source: str
+    entities: str
 
 
 def targets_of(prefix: str) -> Targets:
@@ -30,7 +31,7 @@ def targets_of(prefix: str) -> Targets:
     >>> targets_of("fraud.").dead_letters
     'fraud.events.dlq'
     """
-    names = ("verdicts", "outcomes", "events.dlq", "links", "telemetry", "events")
+    names = ("verdicts", "outcomes", "events.dlq", "links", "telemetry", "events", "entities")
     return Targets(*(prefix + name for name in names))
 
 

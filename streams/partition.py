@@ -13,6 +13,8 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from features.entity_fold import EntityFold
+from features.entity_table import NOTHING
 from features.errors import AssayError
 from features.keys import key_at
 from features.store import StateStore
@@ -23,6 +25,7 @@ from streams.engine import Engine
 from streams.intake import Decoded, Trust, decode_batch
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
+from streams.profiles import Profiles
 
 OpenModel = Callable[[str], ModelInForce]
 """Opens a model by its id; raises AssayError."""
@@ -31,6 +34,7 @@ DEFAULT_HOT_BYTES = 256 << 20
 _FOLD = "fold"
 _DETECTOR = "detector"
 _LINKS = "links"
+_HOST = "entities"
 _SCHEMA = 3
 ALWAYS = sys.maxsize
 """As `careful_until`: whoever looks back is never in a hurry."""
@@ -48,6 +52,7 @@ class FoldState(msgspec.Struct, frozen=True):
         feature_set: hash of the feature set that the accounts were kept for.
         degraded: see `Engine.degraded`.
         breaker: see `Engine.breaker`.
+        entities_offset: see `Engine.entities_offset`.
     """
 
     schema: int
@@ -57,6 +62,7 @@ class FoldState(msgspec.Struct, frozen=True):
     feature_set: str
     degraded: bool
     breaker: InForce
+    entities_offset: int
 
 
 class _Versioned(msgspec.Struct):
@@ -97,6 +103,8 @@ class Partition:
         sample_one_in: see `Engine`.
         careful_until: offset up to which a record that cannot be folded is set aside, at some cost; beyond it raises.
         writer: carries out what `begin_checkpoint` begins.
+        profiles: where profiles of entities are read that the log asks for.
+        host: see `Engine.host`; new.
 
     Raises:
         AssayError: the stored state is of another version, feature set or first model.
@@ -114,6 +122,8 @@ class Partition:
         sample_one_in: int = 0,
         careful_until: int = 0,
         writer: Helper | None = None,
+        profiles: Profiles | None = None,
+        host: EntityFold | None = None,
     ) -> None:
         self._store = store
         self._writer = writer or AtOnce()
@@ -122,7 +132,14 @@ class Partition:
         self._open_model = open_model
         self._first_model = first_model
         self.hot_bytes = hot_bytes
-        self.engine = Engine(number, first_model, keep_features=keep_features, sample_one_in=sample_one_in)
+        self.engine = Engine(
+            number,
+            first_model,
+            keep_features=keep_features,
+            sample_one_in=sample_one_in,
+            profiles=profiles,
+            host=host,
+        )
         self.restored = False
         stored = stored_state(store, number)
         if stored is not None:
@@ -208,8 +225,11 @@ class Partition:
             feature_set=engine.model.feature_set.hash,
             degraded=engine.degraded,
             breaker=engine.breaker,
+            entities_offset=engine.entities_offset,
         )
         own = {_FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state(), _LINKS: engine.links.state()}
+        if engine.host is not None:
+            own[_HOST] = engine.host.state()
         packed = engine.accounts.cut()
         self._writing = self._writer.begin(partial(self._store.write, packed, {**own, **(values or {})}))
 
@@ -263,6 +283,7 @@ class Partition:
         before, self.engine = self.engine, self._engine_with(model)
         self.engine.next_offset = before.next_offset
         self.engine.breaker, self.engine.heeds_breaker = before.breaker, before.heeds_breaker
+        self.engine.entities_offset = before.entities_offset
         self.engine.links.restore(before.links.state())
         self._open_model = open_model
         goes_on = model.detector == before.model.detector
@@ -288,6 +309,10 @@ class Partition:
 
     def _fold(self, batch: Decoded, publishing: bool) -> Output:
         models = {name: self._opened(name) for name in batch.model_references()}
+        if self.engine.host is None:
+            visible = max((*batch.entities_offsets(), self.engine.entities_offset))
+            if visible > NOTHING:
+                self.engine.profiles.read_until(visible, self.engine.entities_offset)
         return self.engine.fold(batch, models, publishing=publishing)
 
     def _decode(self, records: Sequence[LogRecord], trusted: Trust) -> Decoded:
@@ -345,10 +370,29 @@ class Partition:
             self.engine = self._engine_with(self._open_model(state.model))
         self.engine.next_offset = state.next_offset
         self.engine.degraded, self.engine.breaker = state.degraded, state.breaker
+        self.engine.entities_offset = state.entities_offset
+        if self.engine.host is not None:
+            self._restore_host(self.engine.host)
         self.engine.detector.restore(self._store.get_value(_DETECTOR) or b"")
         self.engine.links.restore(self._store.get_value(_LINKS) or b"")
         self.restored = True
 
+    def _restore_host(self, host: EntityFold) -> None:
+        stored = self._store.get_value(_HOST)
+        if stored is None:
+            raise AssayError(
+                f"state of partition {self.engine.partition} was kept without profiles of entities of its own: go on "
+                "as before, or start with a fresh state directory"
+            )
+        host.restore(stored)
+
     def _engine_with(self, model: ModelInForce) -> Engine:
         engine = self.engine
-        return Engine(engine.partition, model, keep_features=engine.keep_features, sample_one_in=engine.sample_one_in)
+        return Engine(
+            engine.partition,
+            model,
+            keep_features=engine.keep_features,
+            sample_one_in=engine.sample_one_in,
+            profiles=engine.profiles,
+            host=engine.host,
+        )

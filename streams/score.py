@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from features.entity_fold import EntityFold
 from features.errors import AssayError
 from features.records import dead_letter_json
 from features.rocks_store import RocksStore
@@ -23,6 +24,7 @@ from streams.intake import Trust
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
 from streams.partition import ALWAYS, OpenModel, Partition
+from streams.profiles import Profiles
 from streams.score_source import source_of
 from streams.signature import everybody
 from streams.sinks import UNFINISHED, FeatureSink, LineSink, ParquetSink, Sink
@@ -54,6 +56,7 @@ class ScoreRequest:
         hot_bytes: memory for hot accounts.
         bad_share: share of refused records at which to stop.
         redaction_key: key of the hash that stands for a refused card number.
+        profiles: of entities, for a log that says which are visible; None works them out from this log alone.
         careful: set a record that breaks the fold aside, instead of stopping; costs some speed.
     """
 
@@ -72,6 +75,7 @@ class ScoreRequest:
     hot_bytes: int = 256 << 20
     bad_share: float = 0.5
     redaction_key: bytes = b""
+    profiles: Profiles | None = None
     careful: bool = False
 
 
@@ -157,6 +161,8 @@ def _score(
             hot_bytes=request.hot_bytes,
             keep_features=request.features is not None,
             careful_until=ALWAYS if request.careful else 0,
+            profiles=request.profiles,
+            host=EntityFold() if request.profiles is None else None,
         )
         sinks = _Sinks(request, partition)
         summary = Summary()

@@ -52,6 +52,7 @@ def make(directory: Path, scenario: Scenario) -> TrainResult:
         model = _stand_in(work / "stand-in")
         events = ScoreRequest(
             events=work / "events.jsonl",
+            labels=work / "labels.jsonl",
             out=work / "verdicts.jsonl",
             dead_letters=work / "dead-letters.jsonl",
             features=work / "features.parquet",

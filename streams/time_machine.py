@@ -18,6 +18,7 @@ from streams.intake import Trust
 from streams.log import LogRecord
 from streams.model_in_force import ModelInForce
 from streams.partition import ALWAYS, DEFAULT_HOT_BYTES, OpenModel, Partition
+from streams.profiles import Profiles
 
 BATCH_RECORDS = 2_000
 Progress = Callable[[int], None]
@@ -50,6 +51,7 @@ class TimeMachine:
         first_model: model in force at the beginning of the log.
         open_model: opens models that markers name.
         trusted: who may write labels and markers, as for the worker.
+        profiles: of entities; None: a log that asks for them is refused.
     """
 
     history: History
@@ -57,6 +59,7 @@ class TimeMachine:
     first_model: ModelInForce
     open_model: OpenModel
     trusted: Trust
+    profiles: Profiles | None = None
 
     @contextmanager
     def at(
@@ -108,6 +111,7 @@ class TimeMachine:
                 hot_bytes=DEFAULT_HOT_BYTES,
                 keep_features=keep_features,
                 careful_until=ALWAYS,
+                profiles=self.profiles,
             )
             self._fold_up_to(found, offset, progress)
             yield found

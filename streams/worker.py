@@ -22,7 +22,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from features.errors import AssayError
 from features.store import StateStore
@@ -33,7 +33,6 @@ from streams.careful import UnprocessableError
 from streams.catching_up import CatchingUp, CatchUp
 from streams.config import Config
 from streams.events_log import EventsLog
-from streams.history import Bounds
 from streams.log import LogRecord, Output
 from streams.metrics import WorkerMetrics
 from streams.model_in_force import ModelInForce
@@ -44,6 +43,7 @@ from streams.signature import trust
 from streams.starting_point import starting_point
 from streams.telemetry import Telemetry, summary_json
 from streams.tracing import UNTRACED, Span
+from streams.worker_ports import ProfilesOnTopic, StateKeeper
 
 _log = logging.getLogger("assay.worker")
 _IDLE_POLL_S = 0.25
@@ -51,30 +51,6 @@ _LAG_EVERY_S = 1.0
 _MOST_ABORTED = 10
 _COLLECT_AFTER = 100_000
 _offset = attrgetter("offset")
-
-
-class StateKeeper(Protocol):
-    """Where partitions' states are; `streams/state_keeper.py` keeps them on disk."""
-
-    def open(self, partition: int, committed: int | None, bounds: Bounds) -> StateStore:
-        """The state of a partition: the local one, else a snapshot that is not ahead of `committed`, else a fresh one.
-
-        Raises:
-            AssayError: it is damaged, held by another process, or cannot be read.
-        """
-        ...
-
-    def describe(self, partition: int) -> str:
-        """Where it is, for messages."""
-        ...
-
-    def checkpointed(self, partition: int, state: StateStore) -> None:
-        """A checkpoint was just written: the moment for a snapshot, if one is due."""
-        ...
-
-    def close(self) -> None:
-        """Finish what is in hand."""
-        ...
 
 
 class _Owned(NamedTuple):
@@ -98,6 +74,7 @@ class Worker:
         clock: seconds, rising.
         catch_up: folds large gaps; None: nobody but this worker folds.
         writer: carries out checkpoints.
+        profiles: of entities; None: the log asks for none.
     """
 
     def __init__(
@@ -111,6 +88,7 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
         catch_up: CatchUp | None = None,
         writer: Helper | None = None,
+        profiles: ProfilesOnTopic | None = None,
     ) -> None:
         self._config = config
         self._first_model = first_model
@@ -119,6 +97,7 @@ class Worker:
         self._publisher = publisher
         self._states = states
         self._writer = writer or AtOnce()
+        self._profiles = profiles
         self._clock = clock
         self._targets = targets_of(config.text("topics.prefix"))
         self._trusted = trust(config.secret("security.internal_key"), config.flag("security.trust_internal"))
@@ -186,6 +165,8 @@ class Worker:
                 self._recover()
         self._go_on_with_caught_up()
         self._end_checkpoints()
+        if self._profiles is not None:
+            self._profiles.read_on()
         now_s = self._clock()
         self._begin_checkpoint(now_s)
         if now_s - self._lag_s >= _LAG_EVERY_S:
@@ -275,6 +256,7 @@ class Worker:
                 careful_until=careful_until,
                 sample_one_in=self._config.whole("telemetry.sample_one_in"),
                 writer=self._writer,
+                profiles=self._profiles,
             )
             start, publish_from = starting_point(
                 where=f"{self._targets.source}[{number}]",
@@ -354,7 +336,17 @@ class Worker:
         for owned in self._owned.values():
             owned.partition.hot_bytes = hot_bytes
 
+    def _let_go_of_profiles(self) -> None:
+        """Versions of profiles that no partition of this worker sees any more."""
+        if self._profiles is None:
+            return
+        seen_from = [owned.partition.engine.entities_offset for owned in self._owned.values()]
+        if seen_from:
+            self._profiles.let_go(min(seen_from))
+        self.metrics.entity_profiles.set(len(self._profiles))
+
     def _measure(self) -> None:
+        self._let_go_of_profiles()
         degraded = not_compiled = breaker_open = False
         accounts = 0
         for number, owned in self._owned.items():

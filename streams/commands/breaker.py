@@ -58,8 +58,9 @@ def _put(in_force: InForce, reason: str, config_path: Path | None, bootstrap: st
     import orjson
 
     from streams.admin import connect, look
-    from streams.breaker_marker import MOST_REASON, marker_by_hand, marker_messages
+    from streams.breaker_marker import MOST_REASON, marker_by_hand
     from streams.kafka_clients import connection
+    from streams.marker_messages import marker_messages
     from streams.marker_writer import write_markers
 
     if not 0 < len(reason) <= MOST_REASON:

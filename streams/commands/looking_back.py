@@ -106,6 +106,7 @@ def looking_back_with(
     from streams.snapshots import SnapshotStore
     from streams.time_machine import TimeMachine
     from streams.topic_identity import NOT_A_TOPIC
+    from streams.topic_profiles import TopicProfiles
     from streams.topic_reader import TopicHistory, TopicReader
 
     topic = f"{config.text('topics.prefix')}events"
@@ -135,5 +136,6 @@ def looking_back_with(
             first_model,
             open_model,
             trust(config.secret("security.internal_key"), config.flag("security.trust_internal")),
+            None if archive else TopicProfiles(connection(config), f"{config.text('topics.prefix')}entities"),
         )
         yield LookingBack(config, history, machine, open_reader, reader)

@@ -1,15 +1,24 @@
 """`assay score`: events in, verdicts out, no broker."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.commands.config import ConfigOption
-from streams.config import load_config
+from streams.config import Config, load_config
 
 if TYPE_CHECKING:
     from streams.score import Summary
+    from streams.topic_profiles import TopicProfiles
+
+
+class Entities(StrEnum):
+    """Where profiles of entities come from."""
+
+    OWN = "own"
+    TOPIC = "topic"
 
 
 def score(
@@ -52,6 +61,14 @@ def score(
     careful: Annotated[
         bool, typer.Option("--careful", help="Set a record that breaks the fold aside instead of stopping; slower.")
     ] = False,
+    entities: Annotated[
+        Entities | None,
+        typer.Option(
+            "--entities",
+            help="Work profiles of entities out from this log alone (own), or read them from their topic, as the log "
+            "says by markers (topic).  [default: topic for an archive, else own]",
+        ),
+    ] = None,
     config_path: ConfigOption = None,
     as_json: Annotated[
         bool,
@@ -80,6 +97,8 @@ def score(
         dead_letters = Path("dead-letters.jsonl") if is_stream else out.with_name(f"{out.stem}.dead-letters.jsonl")
     first_model, open_model = open_models(settings.text("models.first"), Path(settings.text("models.directory")))
     trusted = trust(settings.secret("security.internal_key"), settings.flag("security.trust_internal"))
+    if entities is None:
+        entities = Entities.TOPIC if is_archived_topic(events) else Entities.OWN
     request = ScoreRequest(
         events=events,
         out=out,
@@ -93,6 +112,7 @@ def score(
         continues=continues,
         stop_after=stop_after,
         careful=careful,
+        profiles=_profiles(settings) if entities is Entities.TOPIC else None,
         batch_events=settings.whole("engine.batch_events"),
         hot_bytes=settings.whole("state.hot_mebibytes") << 20,
         bad_share=settings.number("engine.bad_share"),
@@ -106,6 +126,13 @@ def score(
         typer.echo(msgspec.json.encode(summary), err=str(out) == "-")  # standard output belongs to the verdicts then
     else:
         _tell(summary, dead_letters)
+
+
+def _profiles(settings: Config) -> "TopicProfiles":
+    from streams.kafka_clients import connection
+    from streams.topic_profiles import TopicProfiles
+
+    return TopicProfiles(connection(settings), f"{settings.text('topics.prefix')}entities")
 
 
 def _tell(summary: "Summary", dead_letters: Path) -> None:

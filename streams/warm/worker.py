@@ -1,11 +1,13 @@
 """A worker of the warm path: checks what it needs, puts Faust together with what watches it, and runs."""
 
+import asyncio
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from socket import gethostname
 from typing import NoReturn
 
@@ -13,25 +15,31 @@ import faust
 from confluent_kafka.admin import AdminClient
 
 from features.errors import AssayError
+from features.events import Marker
 from features.records import Alert
 from features.windows import HOUR_MS
 from models.watch_limits import BREAKER_ACTIONS, BreakerAction, BreakerSettings, WatchLimits
 from streams.admin import connect
 from streams.beside import InThread
-from streams.breaker_marker import marker_messages, marker_of
+from streams.breaker_marker import marker_of
 from streams.config import Config
 from streams.http_server import HttpServer
 from streams.kafka_clients import connection
+from streams.marker_messages import marker_messages
 from streams.metrics import WarmMetrics
+from streams.publisher import Message
 from streams.topic_reader import TopicReader
 from streams.topics import LABEL_IDS
 from streams.tracing import tracing_of
 from streams.warm.commit_age import CommitAges, Place
 from streams.warm.continuity import Continuity
+from streams.warm.entity_agent import EntityAgent, EntityTopics
+from streams.warm.entity_file import EntityFile
+from streams.warm.entity_step import entities_marker
 from streams.warm.faust_app import make_app
 from streams.warm.group_offsets import GroupOffsets
 from streams.warm.label_step import label_step, label_topics
-from streams.warm.labels_agent import add_labels_agent, sender
+from streams.warm.labels_agent import Send, add_labels_agent, bulk_sender, sender
 from streams.warm.liveness import Liveness
 from streams.warm.outcomes_agent import add_outcomes_agent
 from streams.warm.references import references_of
@@ -58,9 +66,10 @@ class WarmWorker:
     def __init__(self, config: Config) -> None:
         prefix = config.text("topics.prefix")
         topics, telemetry = label_topics(prefix), telemetry_topics(prefix)
-        ids_topic = f"{prefix}warm.{LABEL_IDS}"
+        entities = EntityTopics(f"{prefix}links", f"{prefix}entities")
+        outcomes, ids_topic = f"{prefix}outcomes", f"{prefix}warm.{LABEL_IDS}"
         client, _ = connect(connection(config))
-        partitions = _check_topics(client, (*topics, ids_topic, f"{prefix}outcomes"), telemetry)
+        partitions = _check_topics(client, (*topics, ids_topic, outcomes), (*telemetry, *entities))
         internal_key = config.secret("security.internal_key").encode() or None
         if internal_key is None and not config.flag("security.trust_internal"):
             raise AssayError(
@@ -71,7 +80,7 @@ class WarmWorker:
         self._webhook = webhook_of(config, self.metrics.webhook_failures)
         self._posting = InThread("assay-webhook")
         ages = CommitAges()
-        offsets = GroupOffsets(client, config.text("warm.group"), TopicReader(connection(config)))
+        offsets = GroupOffsets(connection(config), config.text("warm.group"), TopicReader(connection(config)))
         self.liveness = Liveness(ages, offsets, self.metrics, config.number("warm.stalled_seconds"), leave)
         self.app = make_app(config, partitions)
         step = partial(
@@ -83,7 +92,6 @@ class WarmWorker:
         self._tracing = tracing_of(config, group, gethostname(), self.metrics.spans_dropped)
         watching = (ages, self.metrics, _leave_for, self._tracing)
         add_labels_agent(self.app, topics, ids_topic, step, send, Continuity(offsets), *watching)
-        outcomes = f"{prefix}outcomes"
         add_outcomes_agent(self.app, outcomes, telemetry.telemetry, send, *watching)
         open_reference, repeat_ms = references_of(config), int(config.number("alerts.repeat_hours") * HOUR_MS)
         limits = WatchLimits(breaker=BreakerSettings(action=_breaker_action(config)))
@@ -96,7 +104,40 @@ class WarmWorker:
             self._told,
             *watching,
         )
-        add_beat(self.app, self.liveness, frozenset({topics.labels, outcomes, telemetry.telemetry}))
+        self._add_entities(
+            config,
+            entities,
+            partial(marker_messages, topic=topics.events, partitions=partitions, internal_key=internal_key),
+            send,
+            ages,
+        )
+        sources = frozenset({topics.labels, outcomes, telemetry.telemetry, entities.links})
+        add_beat(self.app, self.liveness, sources)
+
+    def _add_entities(
+        self,
+        config: Config,
+        topics: EntityTopics,
+        markers: Callable[[Marker], list[Message]],
+        send: Send,
+        ages: CommitAges,
+    ) -> None:
+        """Let the application work out profiles of entities, and tell the log what is visible."""
+
+        async def mark(visible: int, time_ms: int) -> None:
+            await asyncio.gather(*(send(message) for message in markers(entities_marker(visible, time_ms))))
+
+        EntityAgent(
+            self.app,
+            topics,
+            TopicReader(connection(config)),
+            EntityFile(Path(config.text("warm.directory")) / "entities.state", config.number("warm.entities_seconds")),
+            bulk_sender(self.app),
+            mark,
+            ages,
+            self.metrics,
+            _leave_for,
+        )
 
     def _told(self, alert: Alert) -> None:
         """An alert was published: say it in the log too, and post it beside the event loop."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import orjson
 from confluent_kafka import Message
 
+from streams.profiles import NoProfiles
 from streams.score import ScoreRequest, score
 from tests.streams.small_model import small_model
 from tests.streams.test_engine import open_small
@@ -63,6 +64,7 @@ def expected(log: Sequence[bytes], partition: int, directory: Path) -> list[Publ
     directory.mkdir(parents=True)
     (directory / "events.jsonl").write_bytes(b"".join(value + b"\n" for value in log))
     request = ScoreRequest(
+        profiles=NoProfiles(),  # no warm path tells any
         events=directory / "events.jsonl",
         out=directory / "verdicts",
         outcomes=directory / "outcomes",

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features.catalogue import FEATURES
-from tests.features.agreement import agree, differences, served
+from tests.features.agreement import OF_ACCOUNTS, agree, differences, served
 from tests.features.sequences import BRIEF_MS, EDGES_MS, Arrival, histories, seeded_events
 from tests.naive import DAY, HOUR, MINUTE, WINDOWS, NaiveEvent, amounts_of, features_naive, values_of
 
@@ -124,7 +124,7 @@ def wrong(row: NDArray[np.float32], history: list[NaiveEvent], event: NaiveEvent
     exact, expected = exact_parts(history, event), features_naive(history, event)
     return [
         f"{name}: kernel {got!r}, naive {expected[name]!r}"
-        for name, got in zip(FEATURES.names, row.tolist(), strict=True)
+        for name, got in zip(OF_ACCOUNTS, row.tolist()[: len(OF_ACCOUNTS)], strict=True)
         if not agree(name, got, expected[name])
         and (exact.issuperset(read_by(name)) or not is_allowed(name, got, expected[name], history, event))
     ]
@@ -159,7 +159,7 @@ def test_what_is_flagged_is_exact_in_short_windows_and_keeps_its_bounds_in_long_
 @pytest.mark.parametrize(("pace", "seed"), CORPUS)
 def test_every_value_lies_in_its_declared_range(pace: str, seed: int) -> None:
     features, _ = served(corpus(pace, seed))
-    for feature, values in zip(FEATURES.features, features.T, strict=True):
+    for feature, values in zip(FEATURES.of_accounts, features.T[: len(OF_ACCOUNTS)], strict=True):
         assert feature.nan or not np.isnan(values).any(), feature.name
         known = values[~np.isnan(values)]
         assert feature.low <= known.min(initial=feature.low), feature.name

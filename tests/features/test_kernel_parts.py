@@ -28,7 +28,7 @@ from features.scratch import HISTORY_CAPACITY, PLACES, ROOM, SCRATCH, WHOLE_PAST
 from features.seen import forget, meet, place_of
 from features.walk import walk
 from features.windows import WINDOW_LENGTHS_MS
-from tests.features.agreement import served
+from tests.features.agreement import OF_ACCOUNTS, served
 from tests.features.sequences import columns, histories, seeded_events
 from tests.naive import features_naive
 
@@ -129,7 +129,7 @@ def test_entities_whose_hashes_end_alike_are_told_apart(low_bits: int) -> None:
     pools = dict.fromkeys(("merchant", "device", "ip", "beneficiary"), (None, *alike))
     arrivals = seeded_events(3, 200, account=("a",), **pools)
     features, _ = served(arrivals)
-    names = [name for name in FEATURES.names if "_distinct_" in name or "_is_new" in name or "_new_device" in name]
+    names = [name for name in OF_ACCOUNTS if "_distinct_" in name or "_is_new" in name or "_new_device" in name]
     for row, history in list(enumerate(histories(arrivals)))[::9]:
         expected = features_naive(history, arrivals[row].event)
         for name in names:

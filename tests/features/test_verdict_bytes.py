@@ -34,7 +34,9 @@ verdicts = st.builds(
     reasons=st.lists(st.just(REASON), max_size=2),
     model=st.just(MODEL),
     policy=st.just(POLICY),
-    at=st.builds(Coordinates, partition=st.just(3), offset=st.integers(0, 2**63 - 1)),
+    at=st.builds(
+        Coordinates, partition=st.just(3), offset=st.integers(0, 2**63 - 1), entities_offset=st.integers(-1, 2**53)
+    ),
     flags=st.sampled_from(FLAGS),
 )
 
@@ -57,6 +59,7 @@ def written(those: list[Verdict]) -> list[bytes]:
         Numbers(
             time_ms=np.array([each.time_ms for each in those], dtype=np.int64),
             offset=np.array([each.at.offset for each in those], dtype=np.int64),
+            entities_offset=np.array([each.at.entities_offset for each in those], dtype=np.int64),
             decision=np.array([DECISIONS.index(each.decision) for each in those], dtype=np.uint8),
             score_micro=millionths([each.score for each in those]),
             anomaly_micro=millionths([each.anomaly for each in those]),

@@ -55,6 +55,12 @@ def breaker_marker(number: int, in_force: str, time_ms: int) -> bytes:
     return orjson.dumps(marker)
 
 
+def entities_marker(number: int, visible: int, time_ms: int) -> bytes:
+    """A record that makes profiles of entities visible."""
+    marker = {"event_id": f"e{number}", "type": "marker", "time_ms": time_ms, "marker": "entities"}
+    return orjson.dumps(marker | {"value": str(visible)})
+
+
 def with_breaker(log: Sequence[bytes], seed: int, share: float = 0.02) -> list[bytes]:
     """The log with breaker markers put into it: some repeat what is in force, some ask for what no engine knows."""
     source = random.Random(seed)

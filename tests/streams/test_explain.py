@@ -7,6 +7,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from features.catalogue import FEATURES
 from features.errors import AssayError
 from features.events import Application, Event, Label, Login, Marker, Payment, ProfileChange
 from features.identity import hash64
@@ -122,7 +123,8 @@ def test_features_are_those_of_the_slow_definitions(explained: dict[int, Explana
             [naive_of(event) for _, event in pasts.before[offset]], naive_of(pasts.judged[offset])
         )
         lines = {line.name: line for line in told.features}
-        assert set(lines) == set(expected)
+        assert set(lines) == set(FEATURES.names)
+        assert set(expected) == {feature.name for feature in FEATURES.of_accounts}
         for name, value in expected.items():
             line = lines[name]
             assert close(math.nan if line.value is None else line.value, value), (offset, name)
@@ -197,7 +199,7 @@ def test_every_feature_is_proved_from_its_events(seen: dict[int, Witnessed], exp
     open_features = set()
     for offset, one in list(seen.items())[::3]:
         served = {line.name: line.value for line in explained[offset].features}
-        for name in one.model.feature_set.names:
+        for name in (feature.name for feature in one.model.feature_set.of_accounts):
             proof = evidence(one, name)
             if proof.agrees is None:
                 open_features.add(name)

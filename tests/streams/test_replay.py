@@ -168,7 +168,10 @@ def test_a_policy_file_that_is_none_is_refused(tmp_path) -> None:
         read_policy(tmp_path / "policy.json")
 
 
-REORDERED = FeatureSet(version=99, features=tuple(reversed(FEATURES.features)))
+REORDERED = FeatureSet(
+    version=99,
+    features=(*reversed(FEATURES.of_accounts), *reversed(FEATURES.features[len(FEATURES.of_accounts) :])),
+)
 
 
 @pytest.fixture(scope="module")

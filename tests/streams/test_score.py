@@ -167,8 +167,9 @@ def test_features_are_one_row_per_verdict_and_what_labels_are_joined_with(tmp_pa
         if outcome["judged"] is None or outcome["judged"]["decision"] is None or outcome["flags"]:
             continue
         row = served[outcome["judged_event_id"]]
-        expected = [None if value != value else value for value in (row[name] for name in FEATURES.names)]
-        assert [outcome["features"][name] for name in FEATURES.names] == expected
+        names = [feature.name for feature in FEATURES.of_accounts]
+        expected = [None if value != value else value for value in (row[name] for name in names)]
+        assert [outcome["features"][name] for name in names] == expected
         assert outcome["judged"]["amount_base_minor"] == row["amount_base_minor"]
         compared += 1
     assert compared > 20

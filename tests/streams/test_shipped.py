@@ -25,7 +25,12 @@ def test_a_model_made_anew_is_the_one_that_the_commands_make(tmp_path: Path) -> 
     first = open_model(SHIPPED)
     files = {name: tmp_path / name for name in ("events.jsonl", "labels.jsonl", "features.parquet", "verdicts.jsonl")}
     score(
-        ScoreRequest(events=files["events.jsonl"], out=files["verdicts.jsonl"], features=files["features.parquet"]),
+        ScoreRequest(
+            events=files["events.jsonl"],
+            labels=files["labels.jsonl"],
+            out=files["verdicts.jsonl"],
+            features=files["features.parquet"],
+        ),
         first,
         lambda _: first,
     )

@@ -21,7 +21,7 @@ BOUNDS = Bounds(0, 1_000)
 
 def store_at(directory: Path, offset: int, topic_id: str = TOPIC_ID) -> None:
     """A state whose fold stands at `offset`, and which remembers it in an account too."""
-    state = FoldState(3, offset, "m" * 64, "m" * 64, "f" * 64, degraded=False, breaker="closed")
+    state = FoldState(3, offset, "m" * 64, "m" * 64, "f" * 64, degraded=False, breaker="closed", entities_offset=-1)
     store = RocksStore(directory)
     store.write([("a1", str(offset).encode())], {"fold": msgspec.json.encode(state), **topic_id_value(topic_id)})
     store.close()

@@ -16,6 +16,7 @@ from models.summary import Summary
 from streams.broker import RunningBroker
 from streams.log import LogRecord
 from streams.partition import Partition
+from streams.profiles import NoProfiles
 from streams.score import ScoreRequest, score
 from streams.signature import everybody
 from tests.streams.logs import START_MS, TRACE, keyed, mixed_log, model_marker, payment
@@ -47,6 +48,7 @@ def scored_from_files(
     events = directory / "events.jsonl"
     events.write_bytes(b"".join(value + b"\n" for _, value, number in records if number == partition))
     request = ScoreRequest(
+        profiles=NoProfiles(),  # no warm path tells any
         events=events,
         out=directory / "verdicts",
         outcomes=directory / "outcomes",

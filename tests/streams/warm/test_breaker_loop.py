@@ -15,8 +15,9 @@ from models.policy import Policy
 from models.summary import Summary
 from models.telemetry_log import Tick
 from models.watch_limits import BreakerAction, BreakerSettings, WatchLimits
-from streams.breaker_marker import marker_messages, marker_of
+from streams.breaker_marker import marker_of
 from streams.log import LogRecord
+from streams.marker_messages import marker_messages
 from streams.model_in_force import ModelInForce
 from streams.partition import Partition
 from streams.replay_changes import with_policy
