@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from features.entity_profile import ProfileRecord
 from features.events import Event, LabelIntake
 from features.links_record import FlushesRecord
 from features.records import Alert, DeadLetter, Outcome, Verdict
@@ -31,6 +32,7 @@ _RECORDS: Final[dict[str, tuple[Any, str, str]]] = {
         "Links",
         "Record of the links topic: what a partition's log says about entities, as tables.",
     ),
+    "entity": (ProfileRecord, "Entity", "Record of the entities topic: the profile of an entity."),
     "telemetry": (
         TelemetryRecord,
         "Telemetry",

@@ -109,3 +109,20 @@ def test_a_profile_survives_its_record_to_the_bit(
         one["values"][0, VALUES.index(name)] = number or np.float32(no_profiles(1)["values"][0, VALUES.index(name)])
     assert profile_of(profile_json(one[0], (3, 7))).tobytes() == one.tobytes()
     assert profile_key(profile_named(profile_key(one[0]))[0]) == profile_key(one[0])
+
+
+def test_the_bytes_of_a_profile_are_what_they_always_were() -> None:
+    one = no_profiles(1)
+    one["kind"], one["entity"], one["as_of_ms"] = 3, 0xFEDCBA9876543210, 1_750_000_000_000
+    for name, number in (
+        ("accounts_1h", 4),
+        ("accounts_90d", 17),
+        ("pass_through_48h", 0.9375),
+        ("fraud_rate_30d", 0.5),
+    ):
+        one["values"][0, VALUES.index(name)] = number
+    assert profile_key(one[0]) == b"beneficiary:fedcba9876543210"
+    assert profile_json(one[0], (3, 17)) == (
+        b'{"kind":"beneficiary","entity":"fedcba9876543210","as_of_ms":1750000000000,"values":{"accounts_1h":4.0,'
+        b'"accounts_90d":17.0,"pass_through_48h":0.9375,"fraud_rate_30d":0.5},"source":[3,17],"schema":1}'
+    )
