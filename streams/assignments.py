@@ -10,7 +10,7 @@ deals anew.
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NoReturn
 
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -51,6 +51,7 @@ class Assignments:
         self._answer: Future[Any] | None = None
         self._ask_again_s = clock() + EVERY_S
         self._differ_since_s: float | None = None
+        self._nobodys_since_s: float | None = None
 
     def check(self, member: Callable[[], str | None], owned: Collection[int]) -> None:
         """Compare; to be called often.
@@ -85,7 +86,9 @@ class Assignments:
         elif self._differ_since_s is None:
             self._differ_since_s = now_s
         elif now_s - self._differ_since_s >= (JOINING_S if is_joining else PATIENCE_S):
-            raise AssayError(f"group {self._group}: {wrong}; nothing is lost, start the worker again")
+            self._leave(wrong)
+        if given is not None:
+            self._check_nobodys(given, member(), now_s)
 
     def _wrong(self, given: Mapping[str, set[int]], member: str | None, owned: set[int]) -> str:
         """What is wrong, as far as this member is the one to do something about it."""
@@ -96,10 +99,26 @@ class Assignments:
                 f"it has given this worker partitions {sorted(given[member])} of {self._topic}, but the Kafka client "
                 f"handed out {sorted(owned)}"
             )
-        nobodys = self._partitions.difference(*given.values())
-        if nobodys and member == min(given):  # it is enough if one of them leaves
-            return f"it has given partitions {sorted(nobodys)} of {self._topic} to nobody"
         return ""
+
+    def _check_nobodys(self, given: Mapping[str, set[int]], member: str | None, now_s: float) -> None:
+        """See that every partition is somebody's; it is enough if one member leaves, so they do so one after another.
+
+        First the one with the fewest partitions: it claims what the group believes to be its own, and has not got it.
+        While members come and go the group tells nothing; that is no reason to begin to count anew.
+        """
+        nobodys = self._partitions.difference(*given.values())
+        if not nobodys:
+            self._nobodys_since_s = None
+        elif self._nobodys_since_s is None:
+            self._nobodys_since_s = now_s
+        elif member is not None and member in given:
+            turn = sorted(given, key=lambda name: (len(given[name]), name)).index(member)
+            if now_s - self._nobodys_since_s >= PATIENCE_S * (1 + 2 * turn):
+                self._leave(f"it has given partitions {sorted(nobodys)} of {self._topic} to nobody")
+
+    def _leave(self, wrong: str) -> NoReturn:
+        raise AssayError(f"group {self._group}: {wrong}; nothing is lost, start the worker again")
 
 
 def given_by(group: Any, topic: str) -> dict[str, set[int]] | None:

@@ -100,7 +100,7 @@ def import_feature_set(reference: str) -> FeatureSet:
         AssayError: no such module or name, or it is no feature set.
 
     >>> import_feature_set("features.catalogue:FEATURES").version
-    1
+    2
     """
     module_name, _, name = reference.partition(":")
     try:

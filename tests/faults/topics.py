@@ -127,6 +127,8 @@ def describe_group(bootstrap: str, group: str) -> str:
         found = AdminClient({"bootstrap.servers": bootstrap}).describe_consumer_groups([group])[group].result(10.0)
     except KafkaException as error:
         return f"group {group}: {error.args[0].str()}"
+    except TimeoutError:
+        return f"group {group}: its coordinator does not answer"
     members = [
         f"{member.group_instance_id or member.member_id}: "
         f"{sorted(place.partition for place in member.assignment.topic_partitions)}"

@@ -18,6 +18,7 @@ from streams.archive_rows import parquet_bytes
 from streams.archive_store import ArchiveStore
 from streams.broker import RunningBroker
 from streams.log import LogRecord
+from streams.profiles import NoProfiles
 from streams.topic_reader import TopicHistory, TopicReader
 from tests.streams.archives import GrowingHistory, archived, everything_in
 from tests.streams.command_line import assay, fails_with
@@ -91,7 +92,7 @@ def test_the_archive_is_the_topics_and_gives_the_published_verdicts(
                 assert kept.offset_at(number, clock_ms) == readable[0]
 
     for number in range(PARTITIONS):
-        run(archive / "events", tmp_path / f"scored-{number}", partition=number)
+        run(archive / "events", tmp_path / f"scored-{number}", partition=number, profiles=NoProfiles())
         assert written_by(tmp_path / f"scored-{number}").verdicts.splitlines() == published[number]
 
 

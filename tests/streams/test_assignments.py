@@ -70,18 +70,26 @@ def test_what_stays_lost_ends_the_worker() -> None:
         asked.round({3}, LOST)
 
 
-@pytest.mark.parametrize(("other", "leaves"), [("you", True), ("all", False)])
-def test_one_member_leaves_when_a_partition_is_nobodys(other: str, leaves: bool) -> None:
-    """The first by its id; the others stay, the group deals anew for them."""
+@pytest.mark.parametrize(
+    ("other", "places", "turn"), [("you", [1], 0), ("all", [1], 1), ("all", [], 1), ("all", [1, 7], 0)]
+)
+def test_members_leave_one_after_another_while_a_partition_is_nobodys(other: str, places: list[int], turn: int) -> None:
+    """First who has the fewest, then by the id: each leaving lets the group deal anew for the others."""
     asked = Asked()
-    nobodys = group({"me": [("events", 3)], other: [("events", 1)]})
-    for _ in range(ROUNDS):
+    nobodys = group({"me": [("events", 3)], other: [("events", number) for number in places]})
+    for number in range(ROUNDS * (1 + 2 * turn)):
+        asked.round({3}, group({}, MOVING) if number == 1 else nobodys)
+    with pytest.raises(AssayError, match=r"it has given partitions \[0.*\] of events to nobody"):
         asked.round({3}, nobodys)
-    if leaves:
-        with pytest.raises(AssayError, match=r"it has given partitions \[0\] of events to nobody"):
+
+
+def test_a_partition_that_is_somebody_s_again_ends_the_count() -> None:
+    asked = Asked()
+    nobodys = group({"me": [("events", 3)], "you": [("events", 1)]})
+    for _ in range(3):
+        for _ in range(ROUNDS):
             asked.round({3}, nobodys)
-    else:
-        asked.round({3}, nobodys)
+        asked.round({3}, group({"me": [("events", 3)], "you": [("events", 0), ("events", 1)]}))
 
 
 @pytest.mark.parametrize(
