@@ -31,6 +31,8 @@ def write_small_model(directory: Path, seed: int = 1, rates: Rates | None = None
     """Fraud is likelier with many payments in an hour and amounts above the account's mean."""
     random = np.random.default_rng(seed)
     rows = random.gamma(1.0, 3.0, size=(4_000, len(FEATURES))).astype(np.float32)
+    for name, most in (("event_local_weekday", 7), ("event_local_hour", 24)):  # what can be put into words
+        rows[:, FEATURES.index[name]] = np.floor(rows[:, FEATURES.index[name]] % most)
     rows[random.random(rows.shape) < 0.2] = np.nan
     count = rows[:, FEATURES.index["account_payment_count_1h"]] = random.poisson(1.5, size=len(rows))
     ratio = rows[:, FEATURES.index["account_amount_to_mean_ratio_30d"]]
