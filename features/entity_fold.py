@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from features.entities import BENEFICIARY, ENTITY_KINDS
-from features.entity_profile import COUNTS, NOTHING_KNOWN, PROFILE, VALUES
+from features.entities import ENTITY_KINDS
+from features.entity_measures import is_material, measure_graph
+from features.entity_profile import NOTHING_KNOWN, PROFILE, VALUES
 from features.entity_risk import EntityRisk
 from features.entity_table import EntityTable
 from features.errors import AssayError
@@ -23,37 +24,17 @@ from features.graph_links import LINK as GRAPH_LINK
 from features.known_frauds import KnownFrauds
 from features.links import Flushes
 from features.risk_rows import KINDS as RISK_KINDS
-from features.risk_rows import PROFILE as RISK_PROFILE
 from features.risk_settings import RiskSettings
 from features.risk_waiting import RiskWaiting
-from features.windows import DAY_MS, HOUR_MS, MINUTE_MS
+from features.windows import DAY_MS, HOUR_MS
 
 _SCHEMA: Final = 1
-_FEW: Final = 16
-"""Of a count below this every change is told; above it, one of more than a tenth."""
-_CHANGED_SHARE: Final = 0.1
-_LEAST: Final = 0.0005
-"""No rate that moved by less is told again."""
 _ENOUGH_PAYMENTS: Final = 20
 """Rates of an entity with fewer and without a fraud are lent by its like: else every device would have a profile."""
-_REFRESH_MS: Final = 10 * MINUTE_MS
-"""A profile whose numbers stay the same is told again after so long: else its windows would seem to be over."""
 _KIND_OF_RISK: Final = np.array([ENTITY_KINDS.index(kind) for kind in RISK_KINDS], dtype=np.uint8)
 _PLACE: Final = {name: place for place, name in enumerate(VALUES)}
-_IS_COUNT: Final = np.array([name in COUNTS for name in VALUES])
 _NO_PROFILES: Final = np.zeros(0, dtype=PROFILE)
 _NO_ENTITIES: Final = np.zeros(0, dtype=ENTITY)
-_NO_RATES: Final = np.zeros(0, dtype=RISK_PROFILE)
-_FROM_GRAPH: Final = {
-    "accounts_1h": "accounts_1h",
-    "accounts_1d": "accounts_1d",
-    "accounts_7d": "accounts_7d",
-    "accounts_90d": "degree",
-    "fraud_accounts": "frauds",
-    "component_accounts": "component_accounts",
-    "component_joined_1d": "component_joined_1d",
-    "two_hop_fraud_accounts": "two_hop_frauds",
-}
 _FROM_RISK: Final = {
     "payments_30d": "payments_30d",
     "fraud_rate_7d": "rate_7d",
@@ -201,7 +182,7 @@ class EntityFold:
             changed = self._graph.apply(_graph_links(partition, links), self._frauds.labels(marks))
         self._waiting.add(partition, links, volumes, marks)
         if before_ms // HOUR_MS == self._clock_ms // HOUR_MS:
-            return self._tell(changed, _NO_RATES, _NO_ENTITIES) if len(changed) else _NO_PROFILES
+            return self._tell_graph(changed) if len(changed) else _NO_PROFILES
         self._risk.receive(*self._waiting.take())
         rated, gone = self._risk.changes(self._clock_ms)
         return self._tell(changed, rated, gone)
@@ -220,48 +201,33 @@ class EntityFold:
         touched, (of_graph, of_rated, of_gone) = _without_repetition(
             kinds, [rows["entity"] for rows in (changed, rated, gone)]
         )
-        self.table.newest_of(touched)
-        were_told = touched.copy()
-        touched["as_of_ms"] = self._clock_ms
-        self._measure_graph(touched, of_graph)
+        were_told = self._measure(touched, of_graph)
         is_lent = (rated["payments_30d"] < _ENOUGH_PAYMENTS) & (rated["frauds_30d"] == 0)
         for name, column in _FROM_RISK.items():
             touched["values"][of_rated, _PLACE[name]] = rated[column]
             touched["values"][of_rated[is_lent], _PLACE[name]] = NOTHING_KNOWN[_PLACE[name]]
             touched["values"][of_gone, _PLACE[name]] = NOTHING_KNOWN[_PLACE[name]]
-        told = touched[is_material(were_told, touched)]
+        return self._told_of(were_told, touched)
+
+    def _tell_graph(self, changed: NDArray[Any]) -> NDArray[Any]:
+        """As `_tell`, where no rates have changed: the graph names its entities once and in order."""
+        touched = np.empty(len(changed), dtype=PROFILE)
+        touched["kind"], touched["entity"] = changed["kind"], changed["entity"]
+        return self._told_of(self._measure(touched, np.arange(len(changed))), touched)
+
+    def _measure(self, touched: NDArray[Any], of_graph: NDArray[np.intp]) -> NDArray[Any]:
+        """Give profiles what is known of them by now, rates as they were told; what was told is returned."""
+        self.table.newest_of(touched)
+        were_told = touched.copy()
+        touched["as_of_ms"] = self._clock_ms
+        measure_graph(self._graph.arrays, touched, of_graph, self._clock_ms)
+        return were_told
+
+    def _told_of(self, were_told: NDArray[Any], touched: NDArray[Any]) -> NDArray[Any]:
+        told = touched.compress(is_material(were_told, touched))
         self.table.put(told, np.arange(self.told, self.told + len(told)) + 1)
         self.told += len(told)
         return told
-
-    def _measure_graph(self, profiles: NDArray[Any], rows: NDArray[np.intp]) -> None:
-        if not len(rows):
-            return
-        entities = np.empty(len(rows), dtype=ENTITY)
-        entities["kind"], entities["entity"] = profiles["kind"][rows], profiles["entity"][rows]
-        found = self._graph.profiles(entities, self._clock_ms)
-        for name, column in _FROM_GRAPH.items():
-            profiles["values"][rows, _PLACE[name]] = found[column]
-        is_beneficiary = np.flatnonzero(entities["kind"] == BENEFICIARY)
-        if len(is_beneficiary):
-            flows = self._graph.mules(entities[is_beneficiary], self._clock_ms)
-            profiles["values"][rows[is_beneficiary], _PLACE["pass_through_48h"]] = flows["pass_through"]
-            profiles["values"][rows[is_beneficiary], _PLACE["dwell_seconds_48h"]] = 60 * flows["dwell_minutes"]
-        alone = (found["degree"] < 2) & (found["frauds"] == 0) & (found["two_hop_frauds"] == 0)
-        alone &= found["component_accounts"] < 2
-        for name in _FROM_GRAPH:
-            profiles["values"][rows[alone], _PLACE[name]] = 0
-
-
-def is_material(were_told: NDArray[Any], profiles: NDArray[Any]) -> NDArray[np.bool_]:
-    """bool[n], whether profiles differ so much from what was told of their entities that they are worth telling."""
-    before, after = were_told["values"], profiles["values"]
-    distance, larger = np.abs(after - before), np.maximum(np.abs(before), np.abs(after))
-    moved = (distance > _LEAST) & ((distance > _CHANGED_SHARE * larger) | (_IS_COUNT & (larger < _FEW)))
-    moved |= np.isnan(before) != np.isnan(after)
-    fades = (after[:, _PLACE["accounts_1h"]] > 0) & (profiles["as_of_ms"] - were_told["as_of_ms"] >= _REFRESH_MS)
-    material: NDArray[np.bool_] = moved.any(axis=1) | fades
-    return material
 
 
 def _without_repetition(

@@ -61,8 +61,12 @@ def _put(versions: Versions, count: int, profiles: NDArray[Any], offsets: NDArra
     """Add versions behind the `count` that are there."""
     for number in range(len(profiles)):
         row = count + number
-        place = _place(versions, profiles[number]["kind"], profiles[number]["entity"])
-        version = versions.rows[row]
+        profile, version = profiles[number], versions.rows[row]
+        place = _place(versions, profile["kind"], profile["entity"])
+        version["kind"] = profile["kind"]
+        version["entity"] = profile["entity"]
+        version["as_of_ms"] = profile["as_of_ms"]
+        version["values"][:] = profile["values"]
         version["older"] = versions.places[place] - 1
         version["offset"] = offsets[number]
         versions.places[place] = row + 1
@@ -149,9 +153,6 @@ class EntityTable:
         end = self._count + len(profiles)
         if end > len(self.versions.rows):
             lengthen(self.versions.rows, max(end, len(self.versions.rows) * 5 // 4))
-        rows = self.versions.rows[self._count : end]
-        for name in PROFILE.names or ():
-            rows[name] = profiles[name]
         if 2 * end > len(self.versions.places):
             places = np.zeros(1 << int(4 * end).bit_length(), dtype=np.int64)
             self.versions = Versions(self.versions.rows, places)

@@ -117,6 +117,11 @@ class Graph:
         entities["entity"] = nodes["hash"][changed]
         return entities[np.lexsort((entities["entity"], entities["kind"]))]
 
+    @property
+    def arrays(self) -> Arrays:
+        """For kernels; those of one moment."""
+        return self._arrays
+
     def profiles(self, entities: NDArray[Any], as_of_ms: int) -> NDArray[Any]:
         """`graph_profiles.PROFILE`[n] of `ENTITY`[n] at `as_of_ms`."""
         return graph_profiles.profiles(self._arrays, self._find(entities), as_of_ms)

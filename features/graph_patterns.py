@@ -143,7 +143,8 @@ def dwell_minutes(money_in: Any, money_out: Any, as_of_ms: int, window_ms: int) 
 
 
 @compiled
-def _flow(arrays: Arrays, beneficiary: int, as_of_ms: int, out: Any) -> None:
+def describe_flow(arrays: Arrays, beneficiary: int, as_of_ms: int, out: Any) -> None:
+    """Write one `MULE` over a blank one."""
     nodes = arrays.nodes
     payer = find_node(arrays.table, nodes, PAYER, nodes[beneficiary]["hash"])
     flags = 0
@@ -177,7 +178,15 @@ def _flow(arrays: Arrays, beneficiary: int, as_of_ms: int, out: Any) -> None:
 def _flow_all(arrays: Arrays, entities: NDArray[np.int64], as_of_ms: int, out: NDArray[Any]) -> None:
     for row in range(len(entities)):
         if entities[row] >= 0 and arrays.nodes[entities[row]]["kind"] == BENEFICIARY:
-            _flow(arrays, entities[row], as_of_ms, out[row])
+            describe_flow(arrays, entities[row], as_of_ms, out[row])
+
+
+def no_flow(length: int) -> NDArray[Any]:
+    """`MULE`[length] of what is no beneficiary."""
+    out = np.zeros(length, dtype=MULE)
+    out["pass_through"] = np.nan
+    out["dwell_minutes"] = np.nan
+    return out
 
 
 def mules(arrays: Arrays, entities: NDArray[np.int64], as_of_ms: int) -> NDArray[Any]:
@@ -185,8 +194,6 @@ def mules(arrays: Arrays, entities: NDArray[np.int64], as_of_ms: int) -> NDArray
 
     Source of the ratio and of 48 hours: red flags for mule accounts published by FinCEN.
     """
-    out = np.zeros(len(entities), dtype=MULE)
-    out["pass_through"] = np.nan
-    out["dwell_minutes"] = np.nan
+    out = no_flow(len(entities))
     _flow_all(arrays, entities, as_of_ms, out)
     return out

@@ -68,7 +68,8 @@ def members_since(arrays: Arrays, entity: int, as_of_ms: int, window_ms: int) ->
 
 
 @compiled
-def _describe(arrays: Arrays, entity: int, as_of_ms: int, seen: NDArray[np.int32], out: Any) -> None:
+def describe(arrays: Arrays, entity: int, as_of_ms: int, seen: NDArray[np.int32], out: Any) -> None:
+    """Write one `PROFILE` over a blank one; `seen` is working memory, int32[SEEN_PLACES]."""
     nodes = arrays.nodes
     out["degree"] = nodes[entity]["edges"]
     flags = DEGREE_IS_LOWER_BOUND if nodes[entity]["overflowed"] else 0
@@ -108,7 +109,15 @@ def _describe_all(
 ) -> None:
     for row in range(len(entities)):
         if entities[row] >= 0:
-            _describe(arrays, entities[row], as_of_ms, seen, out[row])
+            describe(arrays, entities[row], as_of_ms, seen, out[row])
+
+
+def blank(length: int) -> NDArray[Any]:
+    """`PROFILE`[length] of entities that the graph does not know."""
+    out = np.zeros(length, dtype=PROFILE)
+    out["fraud_share"] = np.nan
+    out["two_hop_fraud_share"] = np.nan
+    return out
 
 
 def profiles(arrays: Arrays, entities: NDArray[np.int64], as_of_ms: int) -> NDArray[Any]:
@@ -117,8 +126,6 @@ def profiles(arrays: Arrays, entities: NDArray[np.int64], as_of_ms: int) -> NDAr
     Times after `as_of_ms` are outside every window. What a flag does not mark as a bound does not depend on the order
     in which links came, but for `component_joined_1d`, which does until the next rebuild (`graph_components`).
     """
-    out = np.zeros(len(entities), dtype=PROFILE)
-    out["fraud_share"] = np.nan
-    out["two_hop_fraud_share"] = np.nan
+    out = blank(len(entities))
     _describe_all(arrays, entities, as_of_ms, np.empty(SEEN_PLACES, dtype=np.int32), out)
     return out

@@ -80,7 +80,7 @@ class TransactionalPublisher:
         with self._watchdog.guard("the transaction of a batch"):
             try:
                 self._producer.begin_transaction()
-                _produce_all(self._producer, messages)
+                produce_all(self._producer, messages)
                 self._producer.send_offsets_to_transaction(self._log.places(offsets), self._log.group_metadata(), -1)
                 self._producer.commit_transaction(-1)
             except KafkaException as error:
@@ -120,7 +120,7 @@ class FlushingPublisher:
         """See `Publisher`."""
         with self._watchdog.guard("flushing and committing a batch"):
             try:
-                _produce_all(self._producer, messages)
+                produce_all(self._producer, messages)
                 self._producer.flush()
                 if self._failures:
                     raise KafkaException(self._failures[0])
@@ -146,7 +146,8 @@ def make_publisher(
     return FlushingPublisher({**settings, "enable.idempotence": True}, log, watchdog)
 
 
-def _produce_all(producer: Producer, messages: Sequence[Message]) -> None:
+def produce_all(producer: Producer, messages: Sequence[Message]) -> None:
+    """Queue messages one behind another, waiting where the client's queue is full."""
     produce = producer.produce
     for topic, partition, key, value, headers in messages:
         while True:

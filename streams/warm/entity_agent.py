@@ -62,7 +62,8 @@ class EntityAgent:
         topics: see there.
         reader: of both topics.
         file: where the step's state is kept.
-        publish: sends messages to one partition, waits until the broker has them; offset of the last one.
+        publish: sends messages to one partition, waits until the broker has them; offset of the last one. Is called
+            outside of the event loop.
         mark: tells every partition of the log that profiles up to an offset are visible, as of a time.
         ages: is told what was worked on.
         metrics: counts.
@@ -75,7 +76,7 @@ class EntityAgent:
         topics: EntityTopics,
         reader: Reader,
         file: EntityFile,
-        publish: Callable[[Sequence[Message]], Awaitable[int]],
+        publish: Callable[[Sequence[Message]], int],
         mark: Callable[[int, int], Awaitable[None]],
         ages: CommitAges,
         metrics: WarmMetrics,
@@ -111,19 +112,19 @@ class EntityAgent:
             await self._take_between(self._step, offset)
         step = self._step
         try:
-            await self._fold(step, offset, value)
+            await self._beside(self._fold, step, offset, value)
         except MissingFlushError as error:
             _log.warning("%s; reading what lies between", error)
             await self._take_between(step, offset)
-            await self._fold(step, offset, value)
+            await self._beside(self._fold, step, offset, value)
         self._ages.worked(Place(self._topics.links, 0), offset + 1, time.monotonic())
         if self._file.is_due(time.monotonic()):
             await self._beside(lambda: self._file.write(step.state()))
 
-    async def _fold(self, step: EntityStep, offset: int, value: bytes) -> None:
+    def _fold(self, step: EntityStep, offset: int, value: bytes) -> None:
         """Fold one record and publish what it gives, unless that was published before."""
         try:
-            messages = await self._beside(step.take, offset, value)
+            messages = step.take(offset, value)
         except (ValueError, msgspec.DecodeError) as error:
             _log.error("%s[0], offset %d: no record of links: %s", self._topics.links, offset, error)
             self._metrics.dead_letters.labels("links").inc()
@@ -133,7 +134,7 @@ class EntityAgent:
                 return
             self._published = None  # of this record some may be published and some not: the same bytes again
         if messages:
-            self._visible = await self._publish(messages)
+            self._visible = self._publish(messages)
             self._metrics.entity_profiles.inc(len(messages))
 
     async def _take_between(self, step: EntityStep, end: int) -> None:
@@ -142,7 +143,7 @@ class EntityAgent:
         ranges = self._reader.read(self._topics.links, 0, max(low, step.next_offset), end)
         while records := await self._beside(next, ranges, None):
             for record in records:
-                await self._fold(step, record.offset, record.value or b"")
+                await self._beside(self._fold, step, record.offset, record.value or b"")
 
     def _begin(self) -> EntityStep:
         """A step that stands where the file says, else at the beginning; and what was published before."""

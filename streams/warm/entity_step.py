@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from features.entity_fold import EntityFold
-from features.entity_profile import profile_json, profile_key, says_something
+from features.entity_profile import profile_records
 from features.errors import AssayError
 from features.events import Marker
 from features.links import flushes_of
@@ -49,17 +49,8 @@ class EntityStep:
         told = self.fold.step(partition, flushes)
         self.next_offset = offset + 1
         numbers = flushes.flushes["flush"][told.turns].tolist()
-        speaks = says_something(told.profiles)
-        return [
-            Message(
-                self._topic,
-                0,
-                profile_key(profile),
-                profile_json(profile, (partition, number)) if speaks[row] else None,
-                None,
-            )
-            for row, (profile, number) in enumerate(zip(told.profiles, numbers, strict=True))
-        ]
+        records = profile_records(told.profiles, partition, numbers)
+        return [Message(self._topic, 0, key, profile, None) for key, profile in records]
 
     def state(self) -> bytes:
         """Everything, for `restore`."""

@@ -6,7 +6,7 @@ commit its offset. So after a crash it may be put in twice, which the engine not
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 import faust
@@ -38,19 +38,6 @@ def sender(app: faust.App) -> Send:
         await sent
 
     return send
-
-
-def bulk_sender(app: faust.App) -> Callable[[Sequence[Message]], Awaitable[int]]:
-    """Sends messages to one partition, one after another without waiting for each; the offset of the last one."""
-
-    async def send_all(messages: Sequence[Message]) -> int:
-        sent = [
-            await app.topic(message.topic).send(key=message.key, value=message.value, partition=message.partition)
-            for message in messages
-        ]
-        return max([(await each).offset for each in sent])
-
-    return send_all
 
 
 def add_labels_agent(

@@ -35,11 +35,12 @@ from streams.warm.commit_age import CommitAges, Place
 from streams.warm.continuity import Continuity
 from streams.warm.entity_agent import EntityAgent, EntityTopics
 from streams.warm.entity_file import EntityFile
+from streams.warm.entity_publisher import EntityPublisher
 from streams.warm.entity_step import entities_marker
 from streams.warm.faust_app import make_app
 from streams.warm.group_offsets import GroupOffsets
 from streams.warm.label_step import label_step, label_topics
-from streams.warm.labels_agent import Send, add_labels_agent, bulk_sender, sender
+from streams.warm.labels_agent import Send, add_labels_agent, sender
 from streams.warm.liveness import Liveness
 from streams.warm.outcomes_agent import add_outcomes_agent
 from streams.warm.references import references_of
@@ -132,7 +133,7 @@ class WarmWorker:
             topics,
             TopicReader(connection(config)),
             EntityFile(Path(config.text("warm.directory")) / "entities.state", config.number("warm.entities_seconds")),
-            bulk_sender(self.app),
+            EntityPublisher(connection(config)).publish,
             mark,
             ages,
             self.metrics,

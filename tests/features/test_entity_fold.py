@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.entities import BENEFICIARY, BIN, DEVICE, ENTITY_KINDS, IP, MERCHANT
-from features.entity_fold import EntityFold, MissingFlushError, is_material
+from features.entity_fold import EntityFold, MissingFlushError
+from features.entity_measures import is_material
 from features.entity_profile import VALUES, no_profiles
 from features.errors import AssayError
 from features.links import FLUSH, LINK, MARK, VOLUME, Flushes, flushes_json, flushes_of, joined

@@ -1,10 +1,21 @@
 """Versions of profiles against a list that is searched from its end."""
 
+import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.entity_profile import PROFILE, VALUES, no_profiles, profile_json, profile_key, profile_named, profile_of
+from features.entity_profile import (
+    PROFILE,
+    VALUES,
+    no_profiles,
+    profile_named,
+    profile_of,
+    profile_records,
+    says_something,
+    source_of,
+)
 from features.entity_table import EntityTable
 
 ENTITIES = st.tuples(st.integers(0, 4), st.integers(1, 6))
@@ -107,22 +118,35 @@ def test_a_profile_survives_its_record_to_the_bit(
     one["values"] = no_profiles(1)["values"]
     for name, number in numbers.items():
         one["values"][0, VALUES.index(name)] = number or np.float32(no_profiles(1)["values"][0, VALUES.index(name)])
-    assert profile_of(profile_json(one[0], (3, 7))).tobytes() == one.tobytes()
-    assert profile_key(profile_named(profile_key(one[0]))[0]) == profile_key(one[0])
+    ((key, value),) = profile_records(one, 3, [7])
+    read = profile_named(key) if value is None else profile_of(value)
+    assert read["values"].tobytes() == one["values"].tobytes()
+    assert (read["kind"], read["entity"]) == (one["kind"], one["entity"])
+    assert value is None or (source_of(value) == (3, 7) and read["as_of_ms"] == as_of_ms)
+    assert (value is None) == (not says_something(one)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("entity", "1" + 16 * "0"), ("as_of_ms", 2**63), ("values", {"accounts_1h": 1e300})]
+)
+def test_a_record_with_a_number_out_of_range_is_refused(name: str, value: object) -> None:
+    one = no_profiles(1)
+    one["values"][0, 0] = 2
+    ((_, record),) = profile_records(one, 0, [1])
+    assert record is not None
+    with pytest.raises((ValueError, msgspec.DecodeError)):
+        profile_of(msgspec.json.encode(msgspec.json.decode(record) | {name: value}))
 
 
 def test_the_bytes_of_a_profile_are_what_they_always_were() -> None:
     one = no_profiles(1)
     one["kind"], one["entity"], one["as_of_ms"] = 3, 0xFEDCBA9876543210, 1_750_000_000_000
-    for name, number in (
-        ("accounts_1h", 4),
-        ("accounts_90d", 17),
-        ("pass_through_48h", 0.9375),
-        ("fraud_rate_30d", 0.5),
-    ):
+    told = {"accounts_1h": 4, "accounts_90d": 17, "pass_through_48h": 0.9375, "fraud_rate_30d": 0.5}
+    for name, number in told.items():
         one["values"][0, VALUES.index(name)] = number
-    assert profile_key(one[0]) == b"beneficiary:fedcba9876543210"
-    assert profile_json(one[0], (3, 17)) == (
+    ((key, value),) = profile_records(one, 3, [17])
+    assert key == b"beneficiary:fedcba9876543210"
+    assert value == (
         b'{"kind":"beneficiary","entity":"fedcba9876543210","as_of_ms":1750000000000,"values":{"accounts_1h":4.0,'
         b'"accounts_90d":17.0,"pass_through_48h":0.9375,"fraud_rate_30d":0.5},"source":[3,17],"schema":1}'
     )
