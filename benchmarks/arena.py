@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from benchmarks.cores import last_core, pinned
 from benchmarks.report import announce
@@ -56,6 +56,13 @@ class Arena:
         apply_topics(self._client, prefix, PARTITIONS)
         for name in ("events", "verdicts"):
             self._wait_for(f"{prefix}{name}")
+
+    def stamp_arrivals(self, topics: Sequence[str]) -> None:
+        """From now on a record's time is the moment at which the broker took it."""
+        entry = ConfigEntry("message.timestamp.type", "LogAppendTime", incremental_operation=AlterConfigOpType.SET)
+        resources = [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry]) for topic in topics]
+        for answer in self._client.incremental_alter_configs(resources).values():
+            answer.result(timeout=_ANSWER_S)
 
     def make_topic(self, name: str) -> None:
         """One more topic, for a rival's verdicts."""

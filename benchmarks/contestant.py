@@ -57,6 +57,20 @@ def assay_worker(
     return Contestant("assay", [*ASSAY, "run"], environment(**variables), f"{prefix}verdicts", own)
 
 
+def warm_worker(arena: Arena, directory: Path, *, prefix: str = PREFIX) -> Contestant:
+    """`assay warm` of this checkout with its defaults, and a group and a directory of its own."""
+    own = directory / f"warm-{next(_numbers)}"
+    variables = {
+        "ASSAY_KAFKA_BOOTSTRAP": arena.bootstrap,
+        "ASSAY_TOPICS_PREFIX": prefix,
+        "ASSAY_WARM_GROUP": f"bench-{own.name}",
+        "ASSAY_WARM_DIRECTORY": str(own),
+        "ASSAY_WARM_HTTP_PORT": "-1",
+        "ASSAY_SECURITY_TRUST_INTERNAL": "true",
+    }
+    return Contestant("warm", [*ASSAY, "warm"], environment(**variables), f"{prefix}entities", own)
+
+
 def bare_loop(
     arena: Arena, target: str, directory: Path, *, prefix: str = PREFIX, delivery: str = "exactly_once"
 ) -> Contestant:
@@ -93,16 +107,17 @@ def _worker_variables(arena: Arena, own: Path, prefix: str, delivery: str) -> di
         "ASSAY_ENGINE_DELIVERY": delivery,
         "ASSAY_STATE_DIRECTORY": str(own),
         "ASSAY_HTTP_PORT": "-1",
+        "ASSAY_SECURITY_TRUST_INTERNAL": "true",
     }
 
 
 @contextmanager
-def running(contestant: Contestant) -> Iterator["subprocess.Popen[bytes]"]:
-    """The client as a process on the first core; it is asked to end, and killed if it does not."""
+def running(contestant: Contestant, core: int | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """The client as a process on one core, by default the first; it is asked to end, and killed if it does not."""
     shutil.rmtree(contestant.directory, ignore_errors=True)
     contestant.directory.mkdir(parents=True)
     log = contestant.directory.with_suffix(".log")
-    with log.open("wb") as output, pinned(first_core()):
+    with log.open("wb") as output, pinned(first_core() if core is None else core):
         process = subprocess.Popen(
             contestant.command, env=dict(contestant.variables), cwd=ROOT, stdout=output, stderr=output
         )

@@ -87,6 +87,14 @@ BENCHMARKS = (
         by_default=False,
     ),
     Benchmark(
+        "entities",
+        "entities:entities",
+        "the warm path's share of 60,000 events/s, and the time until a profile is visible to the engine",
+        "6 min",
+        ("directory", "cache", "seed", "repeats", "events"),
+        by_default=False,
+    ),
+    Benchmark(
         "engine",
         "engine:engine",
         "record bytes to verdict bytes on one core, no broker, against the rivals' job",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ceiling, kafka, latency, rates, rivals
+from benchmarks import ceiling, entities, entities_on_kafka, kafka, latency, rates, rivals
 from benchmarks.arena import Arena
 from streams import broker as real
 from streams.admin import connect
@@ -35,7 +35,7 @@ def shared_broker(broker: real.RunningBroker, monkeypatch: pytest.MonkeyPatch) -
             assert time.monotonic() < until_s
             time.sleep(0.1)
 
-    for module in (ceiling, kafka, latency, rivals):
+    for module in (ceiling, entities_on_kafka, kafka, latency, rivals):
         monkeypatch.setattr(module, "arena", arena)
     monkeypatch.setattr(rates, "WARM_UP_SHARE", 0.0)
     monkeypatch.setattr(rates, "_LEAST_S", 0.0)
@@ -79,3 +79,21 @@ def test_latency_has_every_load_on_both_sides(
     for side in ("assay", "bare"):
         assert 0 < load[side]["p50_ms"] <= load[side]["p99_ms"] <= load[side]["p999_ms"]
     assert facts["ratio"] == facts["exactly_once"]["loads"]["50"]["ratio"] > 0
+
+
+def test_profiles_are_what_the_links_say_and_become_visible(
+    small_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entities, "RATE", 2_000.0)
+    monkeypatch.setattr(entities_on_kafka, "LOADS", (25,))
+    monkeypatch.setattr(entities_on_kafka, "WARM_UP_S", 0.0)
+    facts = entities.entities(tmp_path, small_cache, seed=1, repeats=1, events=20_000)
+    assert facts["equal"] is True
+    assert facts["ratio"] == 1 / facts["dense"]["cpu_s_per_s"] > 0
+    for side in ("dense", "sparse"):
+        assert 0 < facts[side]["links_per_event"] < 1
+        assert facts[side]["profiles_per_event"] > 0
+    (load,) = facts["loads"].values()
+    assert load["profiles"] > 0
+    assert 0 < load["visible_p50_ms"] <= load["visible_p95_ms"]
+    assert load["verdict_p50_ms"] > 0
