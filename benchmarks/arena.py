@@ -145,7 +145,8 @@ def produce(settings: Mapping[str, str], topic: str, values: Sequence[bytes], ke
     Raises:
         AssayError: it did not take them all.
     """
-    producer = Producer({**settings, "linger.ms": 20, "compression.type": "lz4"})
+    room = {"queue.buffering.max.messages": _MOST_QUEUED + 10_000}
+    producer = Producer({**settings, **room, "linger.ms": 20, "compression.type": "lz4"})
     for number, (value, key) in enumerate(zip(values, keys, strict=True)):
         if number % 10_000 == 0:
             while len(producer) > _MOST_QUEUED - 10_000:
