@@ -105,6 +105,7 @@ class EntityFold:
                 f"links of partition {partition}: expected flush {expected}, got {rows['flush'][0]}: what lies between "
                 "is lost; build the entity state anew from the links topic"
             )
+        self.table.let_go(self.told)  # whoever asks from here on sees at least what was told up to here
         ends = [np.searchsorted(table["flush"], rows["flush"], side="right") for table in flushes[1:]]
         found: list[NDArray[Any]] = []
         turns: list[int] = []

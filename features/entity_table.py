@@ -22,6 +22,8 @@ VERSION = np.dtype(
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """Moves the kinds of one hash apart: what is a beneficiary may be a device's hash too."""
 _LEAST_PLACES = 1 << 10
+_FORGET_FROM: Final = 100_000
+"""With fewer versions nothing is let go of."""
 NOTHING: Final = -1
 """As an offset: nothing is visible."""
 
@@ -133,6 +135,7 @@ class EntityTable:
         self._count = 0
         self.versions = Versions(np.zeros(0, dtype=VERSION), np.zeros(_LEAST_PLACES, dtype=np.int64))
         self.floor = NOTHING
+        self._left = 0
 
     def __len__(self) -> int:
         """Versions that are held."""
@@ -169,6 +172,12 @@ class EntityTable:
         row = find_version(self.versions, np.uint8(kind), np.uint64(entity), visible)
         found = self.versions.rows[row : row + 1] if row >= 0 else self.versions.rows[:0]
         return _profiles_of(found)
+
+    def let_go(self, floor: int) -> None:
+        """`forget`, if there is so much more than was left the last time that it is worth the work."""
+        if len(self) > max(_FORGET_FROM, 2 * self._left):
+            self.forget(floor)
+            self._left = len(self)
 
     def forget(self, floor: int) -> None:
         """Let go of versions that nobody sees any more to whom at least offset `floor` is visible."""

@@ -11,15 +11,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Received
 
 from features.entity_profile import PROFILE, profile_named, profile_of
-from features.entity_table import NOTHING, EntityTable, Versions
+from features.entity_table import EntityTable, Versions
 from features.errors import AssayError
 from streams.kafka_clients import advice
 
 _log = logging.getLogger("assay.profiles")
 _BATCH_RECORDS = 10_000
 _POLL_S = 0.1
-_FORGET_FROM = 100_000
-"""Versions that are let go of only when there are more, and twice as many as after the last time."""
 
 
 class TopicProfiles:
@@ -47,17 +45,11 @@ class TopicProfiles:
         self._consumer: Consumer | None = None
         self._table = EntityTable()
         self._next_offset = 0
-        self._kept = 0
 
     @property
     def versions(self) -> Versions:
         """See `Profiles`."""
         return self._table.versions
-
-    @property
-    def next_offset(self) -> int:
-        """How far the topic has been read."""
-        return self._next_offset
 
     def __len__(self) -> int:
         """Versions of profiles in memory."""
@@ -87,9 +79,7 @@ class TopicProfiles:
 
     def let_go(self, seen_from: int) -> None:
         """Versions are needed no more that nobody sees to whom at least `seen_from` is visible."""
-        if len(self._table) > max(_FORGET_FROM, 2 * self._kept) and seen_from > self._table.floor:
-            self._table.forget(seen_from)
-            self._kept = len(self._table)
+        self._table.let_go(seen_from)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -98,14 +88,13 @@ class TopicProfiles:
             self._consumer = None
 
     def _begin(self, seen_from: int) -> None:
-        """Read the topic from its beginning; of what lies before `seen_from` only the newest version counts."""
+        """Begin to read the topic from its beginning."""
         self.close()
         if self._next_offset:
             _log.info("reading %s again: profiles as of offset %d are asked for", self._topic, seen_from)
-        self._table, self._next_offset, self._kept = EntityTable(), 0, 0
+        self._table, self._next_offset = EntityTable(), 0
         self._consumer = Consumer(self._settings)
         self._consumer.assign([TopicPartition(self._topic, 0, 0)])
-        self._table.floor = NOTHING
 
     def _read(self, wait_s: float) -> bool:
         """Take in records; whether there were any, or the end was reached anew."""

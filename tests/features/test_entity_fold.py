@@ -175,3 +175,14 @@ def test_a_window_that_goes_on_is_told_again_before_it_would_seem_over() -> None
     later: Any = one.copy()
     later["as_of_ms"] += 11 * MINUTE_MS
     assert is_material(one, later).tolist() == [True]
+
+
+def test_versions_that_nobody_sees_any_more_are_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fold runs for months: what it holds follows from the entities, not from how often they were told."""
+    kept = EntityFold()
+    told = [kept.step(0, one).profiles.tobytes() for one in random_flushes(6, 300)]
+    monkeypatch.setattr("features.entity_table._FORGET_FROM", 4)
+    fold = EntityFold()
+    assert [fold.step(0, one).profiles.tobytes() for one in random_flushes(6, 300)] == told
+    assert fold.state() == kept.state()
+    assert len(fold.table) < len(kept.table) / 2
