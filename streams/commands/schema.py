@@ -17,6 +17,7 @@ class Name(StrEnum):
     VERDICT = "verdict"
     OUTCOME = "outcome"
     LINKS = "links"
+    ENTITY = "entity"
     TELEMETRY = "telemetry"
     DEAD_LETTER = "dead-letter"
     ALERT = "alert"
