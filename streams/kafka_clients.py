@@ -22,7 +22,7 @@ _COORDINATOR_MOVES = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
 _FATAL = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
-REPLACED = (
+_REPLACED = (
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
@@ -37,6 +37,18 @@ NO_RIGHT = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 )
+
+
+def is_replaced(error: KafkaError) -> bool:
+    """Whether an error says that somebody else goes on in this one's name.
+
+    A consumer that was fenced says so once by its code, and from then on only in the words of a fatal error.
+
+    >>> is_replaced(KafkaError(KafkaError.FENCED_INSTANCE_ID)), is_replaced(KafkaError(KafkaError._TIMED_OUT))
+    (True, False)
+    """
+    is_fenced = KafkaError(KafkaError.FENCED_INSTANCE_ID).str() in error.str()
+    return error.code() in _REPLACED or (error.code() == KafkaError._FATAL and is_fenced)
 
 
 class FirstError:

@@ -12,7 +12,7 @@ from features.errors import AssayError
 from streams.assignments import Assignments
 from streams.events_log import Member
 from streams.history import Bounds
-from streams.kafka_clients import REPLACED, REPLACED_TEXT, FirstError, advice, ask_committed
+from streams.kafka_clients import REPLACED_TEXT, FirstError, advice, ask_committed, is_replaced
 from streams.log import LogRecord
 from streams.topic_reader import records_of
 from streams.watchdog import Watchdog
@@ -195,7 +195,7 @@ class KafkaLog:
                 f"({error.str()}); restore a newer state (`assay state restore`), or begin anew with another "
                 "kafka.group"
             )
-        if error.code() in REPLACED:
+        if is_replaced(error):
             raise AssayError(f"reading {self.topic}: {REPLACED_TEXT}")
         if error.fatal() or not error.retriable():
             raise AssayError(f"reading {self.topic}: {error.str()}; {advice(error)}")

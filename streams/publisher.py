@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from features.errors import AssayError
-from streams.kafka_clients import NO_RIGHT, REPLACED, REPLACED_TEXT, advice
+from streams.kafka_clients import NO_RIGHT, REPLACED_TEXT, advice, is_replaced
 from streams.kafka_log import KafkaLog
 from streams.watchdog import Watchdog
 
@@ -164,7 +164,7 @@ def produce_all(producer: Producer, messages: Sequence[Message]) -> None:
 
 def _explained(error: KafkaException, doing: str) -> str:
     cause: KafkaError = error.args[0]
-    if cause.code() in REPLACED:
+    if is_replaced(cause):
         return f"{doing}: {REPLACED_TEXT}"
     if cause.code() in NO_RIGHT:
         return f"{doing}: the broker refuses it ({cause.str()}); {advice(cause)}"

@@ -18,7 +18,7 @@ from features.errors import AssayError
 from streams.admin import connect
 from streams.dead_letter_topic import DeadLetterTopic
 from streams.dead_letters import Letter
-from streams.kafka_clients import NO_RIGHT, advice
+from streams.kafka_clients import NO_RIGHT, advice, is_replaced
 from streams.publisher import Message
 from streams.redrive import marks_of, message_of
 from streams.watchdog import Watchdog
@@ -29,7 +29,6 @@ TRANSACTION_S = 15.0
 SETTLE_S = 90.0
 """A transaction of somebody else that is open for longer than this is not waited for; a worker's ends in 15 s."""
 _LARGEST_MESSAGE_BYTES = 2_097_176  # what the dead-letter topics take
-_REPLACED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
 class Redriver:
@@ -155,7 +154,7 @@ def _written_ends(admin: AdminClient, topic: str, partitions: Sequence[int]) -> 
 
 
 def _explained(cause: KafkaError, doing: str) -> AssayError:
-    if cause.code() in _REPLACED:
+    if is_replaced(cause):
         what = "another redrive has begun and goes on from here; wait for it"
     elif cause.code() in NO_RIGHT:
         what = f"the broker refuses it ({cause.str()}); {advice(cause)}"
