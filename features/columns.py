@@ -56,6 +56,8 @@ EVENT = np.dtype(
         ("beneficiary", np.uint64),
         ("content_hash", np.uint32),  # tells a duplicate from a conflict
         ("bin", np.uint32),
+        ("network", np.uint32),  # `features.network` of the IP address; 0 = none
+        ("email_domain", np.uint32),  # `features.email_domain`; 0 = none
         ("score_micro", np.int32),  # published score * 1e6
         ("anomaly_micro", np.int32),
         ("latitude", np.float32),  # NaN = absent
@@ -68,7 +70,7 @@ EVENT = np.dtype(
         ("context", np.uint8),  # METHODS value + 16 * CHANNELS value
     ]
 )
-"""One event, 96 bytes, little-endian, no padding."""
+"""One event, 104 bytes, little-endian, no padding."""
 
 Events = NDArray[np.void]
 """Array of `EVENT` records, in order of arrival (a batch) or of time (a history)."""

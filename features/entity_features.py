@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from features.columns import LABEL, Events
 from features.compiled import compiled
-from features.entities import BENEFICIARY, BIN, DEVICE, ENTITY_KINDS, IP, MERCHANT
+from features.entities import BENEFICIARY, BIN, DEVICE, EMAIL_DOMAIN, ENTITY_KINDS, IP, MERCHANT, NETWORK
 from features.entity_profile import NOTHING_KNOWN, VALUES
 from features.entity_table import Versions, find_version
 from features.feature import OF_ENTITY, Feature, FeatureSet, Measured
@@ -24,10 +24,20 @@ KIND_COLUMNS: Final = (
     (MERCHANT, "merchant"),
     (BENEFICIARY, "beneficiary"),
     (BIN, "bin"),
+    (EMAIL_DOMAIN, "email_domain"),
+    (NETWORK, "network"),
 )
-"""Kinds that events name, with the column of `EVENT` that holds the hash."""
+"""Kinds that events name, with the column of `EVENT` that holds its number."""
 
-_TEXTS: Final = {DEVICE: "device", IP: "IP address", MERCHANT: "merchant", BENEFICIARY: "beneficiary", BIN: "BIN"}
+_TEXTS: Final = {
+    DEVICE: "device",
+    IP: "IP address",
+    MERCHANT: "merchant",
+    BENEFICIARY: "beneficiary",
+    BIN: "BIN",
+    EMAIL_DOMAIN: "e-mail domain",
+    NETWORK: "network",
+}
 _ENDS_MS: Final = {**WINDOWS_MS, "48h": 48 * HOUR_MS}
 _NEVER_ENDS_MS: Final = np.iinfo(np.int64).max
 _INFINITY: Final = float("inf")
@@ -84,13 +94,13 @@ def entity_features() -> Iterator[Feature]:
         "ENT04",
         "48h",
     )
-    for kind in (DEVICE, BENEFICIARY, MERCHANT, BIN):
+    for kind in (DEVICE, BENEFICIARY, MERCHANT, BIN, NETWORK, EMAIL_DOMAIN):
         for window in ("7d", "30d", "90d") if kind == MERCHANT else ("30d",):
             text = f"smoothed share of fraud in payments of the {{0}} of {WINDOW_TEXTS[window]}"
-            if kind in (DEVICE, BENEFICIARY):
+            if kind in (DEVICE, BENEFICIARY, NETWORK):
                 text += "; of an account only the first ones count, and those that are fraud"
             yield _share(kind, f"fraud_rate_{window}", text, "ratio", "too little is known of it", "ENT05", window)
-    for kind in (MERCHANT, BIN):
+    for kind in (MERCHANT, BIN, EMAIL_DOMAIN):
         text = "payments of the {0} in 30 days that are old enough to have been complained about"
         yield _count(kind, "payment_count_30d", "payments_30d", text, "ENT06", "30d")
 

@@ -28,7 +28,7 @@ from features.risk_settings import RiskSettings
 from features.risk_waiting import RiskWaiting
 from features.windows import DAY_MS, HOUR_MS
 
-_SCHEMA: Final = 1
+_SCHEMA: Final = 2
 _ENOUGH_PAYMENTS: Final = 20
 """Rates of an entity with fewer and without a fraud are lent by its like: else every device would have a profile."""
 _KIND_OF_RISK: Final = np.array([ENTITY_KINDS.index(kind) for kind in RISK_KINDS], dtype=np.uint8)

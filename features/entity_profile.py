@@ -1,8 +1,8 @@
 """What is told of an entity: one profile, as a row of numbers and as a record of the entities topic.
 
-A profile says what many accounts together show of a device, an address, a merchant, a beneficiary or a BIN. It comes
-from the graph (`features/graph.py`) and from labels (`features/entity_risk.py`); `docs/entities.md` explains the
-numbers.
+A profile says what many accounts together show of a device, an address or its network, a merchant, a beneficiary, a BIN
+or an e-mail domain. It comes from the graph (`features/graph.py`) and from labels (`features/entity_risk.py`);
+`docs/entities.md` explains the numbers.
 """
 
 import struct
@@ -68,7 +68,7 @@ class ProfileRecord(msgspec.Struct, frozen=True):
         schema: version of this shape.
     """
 
-    kind: Literal["device", "ip", "merchant", "beneficiary", "bin", "email"]
+    kind: Literal["device", "ip", "merchant", "beneficiary", "bin", "email_domain", "network"]
     entity: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
     as_of_ms: int
     values: dict[str, float]

@@ -24,9 +24,11 @@ from features.columns import (
     country_code,
     record_of,
 )
+from features.email_domain import NO_DOMAIN, domain_of
 from features.events import Application, Event, Label, Login, Marker, Payment, ProfileChange
 from features.identity import hash64
 from features.money import CURRENCY_CODES
+from features.network import NO_NETWORK, network_of
 
 _CONTENT_MASK = 0xFFFFFFFF
 
@@ -62,6 +64,7 @@ def event_row(event: Event, offset: int, value: bytes) -> EventRow:
     if not isinstance(event, Label):
         row["device"] = _hash(event.device_id)
         row["ip"] = _hash(event.ip)
+        row["network"] = NO_NETWORK if event.ip is None else network_of(event.ip)
     match event:
         case Payment():
             currency = CURRENCY_CODES[event.currency]
@@ -74,6 +77,7 @@ def event_row(event: Event, offset: int, value: bytes) -> EventRow:
             row["kind"] = PROFILE_CHANGE
         case Application():
             row["kind"] = APPLICATION
+            row["email_domain"] = _domain(event.email)
             if event.requested_minor is not None and event.currency is not None:
                 row["amount_minor"] = event.requested_minor
                 currency = CURRENCY_CODES[event.currency]
@@ -88,6 +92,10 @@ def _hash(identifier: str | None) -> np.uint64:
     return np.uint64(0 if identifier is None else hash64(identifier))
 
 
+def _domain(email: str | None) -> int:
+    return NO_DOMAIN if email is None else domain_of(email)
+
+
 def _fill_payment(row: Events, event: Payment) -> None:
     row["kind"] = PAYMENT
     row["amount_minor"] = event.amount_minor
@@ -95,6 +103,7 @@ def _fill_payment(row: Events, event: Payment) -> None:
     row["beneficiary"] = _hash(event.beneficiary_id)
     row["bin"] = int(event.bin or 0)
     row["category"] = int(event.mcc or 0)
+    row["email_domain"] = _domain(event.email)
     row["country"] = country_code(event.country)
     row["marks"] = DECLINED if event.authorization == "declined" else 0
     row["context"] = METHODS[event.method] | (0 if event.channel is None else CHANNELS[event.channel] << 4)

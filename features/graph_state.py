@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arena import lengthen
-from features.entities import ENTITY_KINDS
+from features.entities import BENEFICIARY, DEVICE, ENTITY_KINDS, IP
 from features.graph_nodes import enter_nodes
 from features.windows import DAY_MS, HOUR_MS
 
@@ -20,11 +20,12 @@ NEVER_MS = -1
 
 MOST_EDGES = 64
 """Accounts that an entity remembers, the most recent."""
-LINKING_EDGES = np.array([20, 20, 0, 20, 0, 20, 0, 0], dtype=np.int64)
+_LINKING_EDGES = {DEVICE: 20, IP: 20, BENEFICIARY: 20}
+LINKING_EDGES = np.array([_LINKING_EDGES.get(kind, 0) for kind in range(PAYER + 1)], dtype=np.int64)
 """int64[kinds], accounts that an entity of a kind ties together at most; one with more is a hub and ties nobody.
 
 Without such a limit a few shared addresses make one component of everybody. That two accounts bought at one merchant,
-or have cards of one bin, never means that they belong together.
+have cards of one bin or mail of one provider, never means that they belong together.
 """
 KEPT_MS = 90 * DAY_MS
 """A rebuild forgets pairs that were not seen for so long."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from features.accounts import Applied
 from features.columns import DECLINED, FRAUD, LABEL, PAYMENT, Events
 from features.compiled import compiled
-from features.entities import BENEFICIARY, BIN, DEVICE, IP, MERCHANT
+from features.entities import BENEFICIARY, BIN, DEVICE, EMAIL_DOMAIN, IP, MERCHANT
 from features.feature import FeatureSet
 from features.kernel import APPLIED
 from features.link_waiting import (
@@ -32,7 +32,7 @@ from features.link_waiting import (
 from features.links import LINK, MARK, SMALL_MINOR, VOLUME, Flushes
 from features.windows import DAY_MS
 
-_NONE = np.uint64(0)
+_NONE, _NO_NETWORK = np.uint64(0), np.uint32(0)
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -135,23 +135,28 @@ def _collect(
             continue
         # what is new to an account is what its features say; those of a label are those of the event that it judges
         if features[row, novelties[0]] == 1.0:
-            _add_link(position, waiting, accounts[row], event, event["device"], DEVICE)
+            _add_link(position, waiting, accounts[row], event, event["device"], _NO_NETWORK, DEVICE)
         if features[row, novelties[1]] == 1.0:
-            _add_link(position, waiting, accounts[row], event, event["ip"], IP)
+            _add_link(position, waiting, accounts[row], event, event["ip"], event["network"], IP)
         if features[row, novelties[2]] == 1.0:
-            _add_link(position, waiting, accounts[row], event, event["beneficiary"], BENEFICIARY)
+            _add_link(position, waiting, accounts[row], event, event["beneficiary"], _NO_NETWORK, BENEFICIARY)
         if event["kind"] == PAYMENT:
             day = event["time_ms"] // DAY_MS
             if event["merchant"] != 0:
                 _add_payment(position, waiting, MERCHANT, event["merchant"], np.uint64(event["category"]), day)
             if event["bin"] != 0:
                 _add_payment(position, waiting, BIN, np.uint64(event["bin"]), _NONE, day)
+            if event["email_domain"] != 0:
+                _add_payment(position, waiting, EMAIL_DOMAIN, np.uint64(event["email_domain"]), _NONE, day)
 
 
 @compiled
-def _add_link(position: Any, waiting: Waiting, account: np.uint64, event: Any, entity: np.uint64, kind: int) -> None:
+def _add_link(
+    position: Any, waiting: Waiting, account: np.uint64, event: Any, entity: np.uint64, network: np.uint32, kind: int
+) -> None:
     link = waiting.links[link_of(position, waiting, account, entity, kind)]
     link["time_ms"] = max(link["time_ms"], event["time_ms"])
+    link["network"] = network
     if event["kind"] == PAYMENT:
         link["payments"] += 1
         link["declined"] += event["marks"] & DECLINED != 0
@@ -174,4 +179,5 @@ def _add_mark(
     mark["known_at_ms"], mark["event_time_ms"] = label["time_ms"], judged["time_ms"]
     mark["device"], mark["ip"], mark["merchant"] = judged["device"], judged["ip"], judged["merchant"]
     mark["beneficiary"], mark["bin"], mark["category"] = judged["beneficiary"], judged["bin"], judged["category"]
+    mark["network"], mark["email_domain"] = judged["network"], judged["email_domain"]
     mark["fraud"] = label["marks"] & FRAUD != 0

@@ -19,7 +19,7 @@ MOST_VOLUMES: Final = 16_384
 """So many volumes do not wait for the end of their hour: names that somebody makes up cannot make the state large."""
 
 LINKS_OF_EVENT: Final = 3
-VOLUMES_OF_EVENT: Final = 2
+VOLUMES_OF_EVENT: Final = 3
 _PLACE_BITS: Final = 15  # at most half of the places are taken
 _SHIFT: Final = np.uint64(64 - _PLACE_BITS)
 _LAST_PLACE: Final = (1 << _PLACE_BITS) - 1
@@ -157,7 +157,7 @@ def link_of(position: Any, waiting: Waiting, account: np.uint64, entity: np.uint
     link = waiting.links[count]
     link["account"], link["entity"], link["kind"] = account, entity, kind
     link["time_ms"], link["amount_minor"] = 0, 0
-    link["payments"], link["declined"], link["small"] = 0, 0, 0
+    link["payments"], link["declined"], link["small"], link["network"] = 0, 0, 0, 0
     return int(count)
 
 

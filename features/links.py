@@ -28,6 +28,7 @@ LINK = np.dtype(
         ("payments", np.int32),
         ("declined", np.int32),  # of these, declined by the issuer
         ("small", np.int32),  # of these, below SMALL_MINOR
+        ("network", np.uint32),  # of an address, 0 if it has none
         ("kind", np.uint8),  # index into `features.entities.ENTITY_KINDS`
     ]
 )
@@ -58,6 +59,8 @@ MARK = np.dtype(
         ("merchant", np.uint64),
         ("beneficiary", np.uint64),
         ("bin", np.uint64),
+        ("network", np.uint64),
+        ("email_domain", np.uint64),
         ("category", np.uint64),
         ("fraud", np.bool_),
     ]

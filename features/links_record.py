@@ -38,6 +38,7 @@ class LinkTable(Struct, frozen=True):
         payments: how many.
         declined: of these, declined by the issuer.
         small: of these, below 200 minor units of the base currency.
+        network: of an IP address the network, 0 if it has none.
         kind: of entity.
     """
 
@@ -49,6 +50,7 @@ class LinkTable(Struct, frozen=True):
     payments: list[Count]
     declined: list[Count]
     small: list[Count]
+    network: list[Hash64]
     kind: list[Kind]
 
 
@@ -86,7 +88,9 @@ class MarkTable(Struct, frozen=True):
         ip: hash of its address.
         merchant: hash of its merchant.
         beneficiary: hash of its beneficiary.
-        bin: hash of the card's first digits.
+        bin: the card's first digits.
+        network: of its address.
+        email_domain: hash of its e-mail domain.
         category: hash of the merchant's category.
         fraud: what the label says.
     """
@@ -102,6 +106,8 @@ class MarkTable(Struct, frozen=True):
     merchant: list[Hash64]
     beneficiary: list[Hash64]
     bin: list[Hash64]
+    network: list[Hash64]
+    email_domain: list[Hash64]
     category: list[Hash64]
     fraud: list[bool]
 

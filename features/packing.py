@@ -21,7 +21,7 @@ from features.kernel import HISTORY_CAPACITY
 from features.name_order import rows_by_name
 from features.summaries import SUMMARY_BYTES
 
-SCHEMA = 1
+SCHEMA = 2
 
 _HEADER = struct.Struct("<BBHIq")  # schema, has a summary, number of events, reserved, last offset
 HEADER_BYTES = _HEADER.size

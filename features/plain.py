@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from features.columns import EVENT, FAILED, NO_SCORE, NOT_JUDGED, PAYMENT
 from features.compiled import compiled
+from features.email_domain import domain_at
+from features.network import network_at
 from features.plain_grammar import (
     ACCOUNT,
     AMOUNT,
@@ -24,6 +26,7 @@ from features.plain_grammar import (
     COUNTRY,
     CURRENCY,
     DEVICE,
+    EMAIL,
     EVENT_ID,
     IP,
     LATITUDE,
@@ -115,6 +118,8 @@ def _clear(event: Any, offset: int) -> None:
     event["ip"] = 0
     event["beneficiary"] = 0
     event["bin"] = 0
+    event["network"] = 0
+    event["email_domain"] = 0
     event["score_micro"] = NO_SCORE
     event["anomaly_micro"] = NO_SCORE
     event["latitude"] = np.nan
@@ -158,8 +163,11 @@ def _place(event: Any, span: Any, target: int, data: NDArray[np.uint8], member: 
         event["device"] = _hash_of(data, member)
     elif target == IP:
         event["ip"] = _hash_of(data, member)
+        event["network"] = network_at(data, member["start"], member["length"])
     elif target == BENEFICIARY:
         event["beneficiary"] = _hash_of(data, member)
+    elif target == EMAIL:
+        event["email_domain"] = domain_at(data, member["start"], member["length"])
     elif target == BIN:
         event["bin"] = member["digits"]
     elif target == CATEGORY:

@@ -54,7 +54,8 @@ TEXT, DIGITS, WORD, INTEGER, REAL, BOOLEAN, OBJECT = range(7)
     LONGITUDE,
     AUTHORIZATION,
     SUCCESS,
-) = range(19)
+    EMAIL,
+) = range(20)
 
 _OF_EVERY_KIND: Final = {"event_id": EVENT_ID, "account_id": ACCOUNT, "time_ms": TIME, "device_id": DEVICE, "ip": IP}
 _TARGETS: Final[Mapping[int, Mapping[str, int]]] = {
@@ -71,10 +72,11 @@ _TARGETS: Final[Mapping[int, Mapping[str, int]]] = {
         "lat": LATITUDE,
         "lon": LONGITUDE,
         "authorization": AUTHORIZATION,
+        "email": EMAIL,
     },
     LOGIN: {"country": COUNTRY, "success": SUCCESS},
     PROFILE_CHANGE: {},
-    APPLICATION: {"requested_minor": AMOUNT, "currency": CURRENCY},
+    APPLICATION: {"requested_minor": AMOUNT, "currency": CURRENCY, "email": EMAIL},
 }
 
 RULE: Final = np.dtype(

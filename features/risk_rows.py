@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = ("merchant", "device", "ip", "bin", "email", "beneficiary")
-"""Names of the kinds; a row's `kind` is a place here. `ip` is a network of 256 addresses, `email` a domain."""
+KINDS = ("merchant", "device", "network", "bin", "email_domain", "beneficiary")
+"""Names of the kinds; a row's `kind` is a place here."""
 
 OUTCOME = np.dtype(
     [

@@ -8,14 +8,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from features.entities import BENEFICIARY, BIN, DEVICE, ENTITY_KINDS, IP, MERCHANT
+from features.entities import BENEFICIARY, BIN, DEVICE, EMAIL_DOMAIN, ENTITY_KINDS, IP, MERCHANT, NETWORK
 from features.links import LINK, MARK, VOLUME
 from features.risk_rows import KINDS, OUTCOME
 from features.risk_rows import VOLUME as RISK_VOLUME
 from features.windows import DAY_MS
 
-_RISK_KIND: Final = np.array([KINDS.index(kind) for kind in ENTITY_KINDS], dtype=np.uint8)
-_MARKED: Final = ((DEVICE, "device"), (IP, "ip"), (MERCHANT, "merchant"), (BENEFICIARY, "beneficiary"), (BIN, "bin"))
+_RISK_KIND: Final = np.array([KINDS.index(kind) if kind in KINDS else 255 for kind in ENTITY_KINDS], dtype=np.uint8)
+"""Of a single address no rate is kept: what it shows belongs to its network."""
+_MARKED: Final = (
+    (DEVICE, "device"),
+    (NETWORK, "network"),
+    (MERCHANT, "merchant"),
+    (BENEFICIARY, "beneficiary"),
+    (BIN, "bin"),
+    (EMAIL_DOMAIN, "email_domain"),
+)
 
 
 class RiskWaiting:
@@ -68,10 +76,16 @@ def _counted(sources: NDArray[np.int16], volumes: NDArray[Any]) -> NDArray[Any]:
 
 
 def _paired(sources: NDArray[np.int16], links: NDArray[Any]) -> NDArray[Any]:
-    """Payments of pairs of account and entity, summed over accounts: a flush names an entity and a day once."""
-    is_paid = links["payments"] > 0
-    links, sources = links[is_paid], sources[is_paid]
-    keys = (sources, links["flush"], links["kind"], links["entity"], links["time_ms"] // DAY_MS)
+    """Payments of pairs of account and entity, summed over accounts: a flush names an entity and a day once.
+
+    An address stands for its network; what is none, such as a pseudonym, counts nowhere.
+    """
+    is_address = links["kind"] == IP
+    is_counted = (links["payments"] > 0) & (~is_address | (links["network"] != 0))
+    links, sources, is_address = links[is_counted], sources[is_counted], is_address[is_counted]
+    kinds = np.where(is_address, np.uint8(NETWORK), links["kind"])
+    entities = np.where(is_address, links["network"], links["entity"])
+    keys = (sources, links["flush"], kinds, entities, links["time_ms"] // DAY_MS)
     order = np.lexsort(keys[::-1])
     is_first = np.zeros(len(order), dtype=np.bool_)
     is_first[:1] = True

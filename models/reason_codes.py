@@ -258,21 +258,24 @@ _CODES = (
     ReasonCode(
         "ENT05",
         "share of fraud at an entity",
-        "Reports about the merchant, card type, device or recipient",
+        "Reports about the merchant, card type, device, network, e-mail provider or recipient",
         {
             "device": "{percent} fraud with this device in {window}",
             "beneficiary": "{percent} fraud in payments to this beneficiary in {window}",
             "merchant": "{percent} fraud at this merchant in {window}",
             "bin": "{percent} fraud with cards of this BIN in {window}",
+            "network": "{percent} fraud from this network in {window}",
+            "email_domain": "{percent} fraud with this e-mail domain in {window}",
         },
     ),
     ReasonCode(
         "ENT06",
         "number of payments at an entity",
-        "The merchant or card type",
+        "The merchant, card type or e-mail provider",
         {
             "merchant": "{value} payment{s} at this merchant in {window}{usual}",
             "bin": "{value} payment{s} with cards of this BIN in {window}{usual}",
+            "email_domain": "{value} payment{s} with this e-mail domain in {window}{usual}",
         },
     ),
     ReasonCode(

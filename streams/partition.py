@@ -35,7 +35,7 @@ _FOLD = "fold"
 _DETECTOR = "detector"
 _LINKS = "links"
 _HOST = "entities"
-_SCHEMA = 3
+_SCHEMA = 4
 ALWAYS = sys.maxsize
 """As `careful_until`: whoever looks back is never in a hurry."""
 _log = logging.getLogger("assay.partition")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-DEVICE, EMAIL, PHONE, ADDRESS, NATIONAL_ID, CARD, BENEFICIARY, BANK, PERSON, TYPIST, VISIT = range(1, 12)
+DEVICE, EMAIL, PHONE, ADDRESS, NATIONAL_ID, CARD, BENEFICIARY, BANK, PERSON, TYPIST, VISIT, DOMAIN = range(1, 13)
 """What a code stands for; the same code gives a different number for each."""
 
 

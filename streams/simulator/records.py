@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.simulator import behaviour, identifiers, rows
+from streams.simulator.email_addresses import email_addresses
 from streams.simulator.geography import COUNTRIES, address_text, bank_numbers
 from streams.simulator.identifiers import account_id, event_id, names, scrambled
 from streams.simulator.merchants import CODES
@@ -77,7 +78,7 @@ def _payments(timeline: Timeline, table: Rows) -> Columns:
         "card_id": names(table["card"], identifiers.CARD, "c", seed),
         "bin": _bins(timeline, table),
         "beneficiary_id": _beneficiaries(timeline, table["beneficiary"]),
-        "email": names(table["email"], identifiers.EMAIL, "", seed),
+        "email": email_addresses(table["email"], len(timeline.people), seed),
         "lat": _degrees(table["latitude"]),
         "lon": _degrees(table["longitude"]),
         "authorization": _words(rows.AUTHORIZATIONS, table["authorization"]),
@@ -103,7 +104,7 @@ def _applications(timeline: Timeline, table: Rows) -> Columns:
     born = np.datetime64("1950-01-01") + ((drawn >> np.uint64(32)) % np.uint64(20_000)).astype("timedelta64[D]")
     first, last = len(_FIRST_NAMES), len(_LAST_NAMES)
     return {
-        "email": names(table["email"], identifiers.EMAIL, "", seed),
+        "email": email_addresses(table["email"], len(timeline.people), seed),
         "phone": names(table["phone"], identifiers.PHONE, "", seed),
         "address": names(table["address"], identifiers.ADDRESS, "", seed),
         "national_id": names(table["identity"], identifiers.NATIONAL_ID, "", seed),

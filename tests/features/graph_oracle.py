@@ -13,7 +13,7 @@ import networkx as nx
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 TEN_MINUTES = 10 * MINUTE
 REMEMBERED = 64
-HUB_ABOVE = {0: 20, 1: 20, 2: 0, 3: 20, 4: 0, 5: 20}
+HUB_ABOVE = {0: 20, 1: 20, 2: 0, 3: 20, 4: 0, 5: 0, 6: 0}
 """By kind: merchants and bins tie nobody together."""
 BENEFICIARY = 3
 Entity = tuple[int, int]

@@ -35,7 +35,7 @@ def random_links(seed: int, count: int, accounts: int, entities: int, days: floa
     random = np.random.default_rng(seed)
     rows: dict[tuple[int, ...], PlainLink] = {}
     for _ in range(count):
-        kind, source, flush = (int(random.integers(0, most)) for most in (6, 3, 12))
+        kind, source, flush = (int(random.integers(0, most)) for most in (7, 3, 12))
         account = 1 + int(random.integers(0, accounts))
         entity = 1 + min(int(random.exponential(entities / 3)), entities)
         payments = int(random.integers(0, 4))

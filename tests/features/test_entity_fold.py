@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.entities import BENEFICIARY, BIN, DEVICE, ENTITY_KINDS, IP, MERCHANT
+from features.entities import BENEFICIARY, BIN, DEVICE, EMAIL_DOMAIN, ENTITY_KINDS, IP, MERCHANT, NETWORK
 from features.entity_fold import EntityFold, MissingFlushError
 from features.entity_measures import is_material
 from features.entity_profile import VALUES, no_profiles
@@ -93,6 +93,36 @@ def test_rates_are_told_when_their_days_have_matured() -> None:
     said = newest(fold, MERCHANT, 70)
     assert said["payments_30d"] == 200
     assert 0.004 < said["fraud_rate_30d"] < 0.006
+
+
+def test_addresses_of_a_network_count_together_and_a_pseudonym_nowhere() -> None:
+    fold = EntityFold()
+    met = flush(0, START_MS, [(account, IP, 500 + account) for account in range(1, 31)])
+    met.links["network"] = np.where(met.links["account"] <= 25, 9, 0)
+    fold.step(0, met)
+    marked = flush(1, START_MS + HOUR_MS, marks=[(1, 5, True), (2, 6, True), (30, 7, True)])
+    marked.marks["network"] = [9, 9, 0]
+    fold.step(0, marked)
+    fold.step(0, flush(2, START_MS + DAY_MS))
+    said = newest(fold, NETWORK, 9)
+    assert said["payments_30d"] == 25
+    assert 0.03 < said["fraud_rate_7d"] < 2 / 25  # two frauds, weighed against the usual rate
+    assert np.isnan(newest(fold, IP, 501)["fraud_rate_30d"]), "of a single address no rate is told"
+    assert fold.table.newest()["entity"][fold.table.newest()["kind"] == NETWORK].tolist() == [9]
+
+
+def test_a_domain_of_many_frauds_is_told() -> None:
+    fold = EntityFold()
+    marked = flush(0, START_MS, volumes=[(EMAIL_DOMAIN, 51, 40), (EMAIL_DOMAIN, 52, 4_000)], marks=[(1, 5, True)] * 3)
+    marked.marks["email_domain"], marked.marks["event"] = 51, [5, 6, 7]
+    fold.step(0, marked)
+    fold.step(0, flush(1, START_MS + 9 * DAY_MS))
+    assert (
+        newest(fold, EMAIL_DOMAIN, 51)["fraud_rate_30d"]
+        > 0.03
+        > 0.001
+        > newest(fold, EMAIL_DOMAIN, 52)["fraud_rate_30d"]
+    )
 
 
 def test_a_lent_rate_is_not_told() -> None:

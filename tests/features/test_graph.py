@@ -308,7 +308,7 @@ def test_an_entity_that_the_graph_does_not_know_has_no_accounts_and_no_shares() 
 
 def test_an_account_is_no_entity() -> None:
     with pytest.raises(AssertionError, match="no profile"):
-        Graph().profiles(entities_of([(6, 1)]), NOW)
+        Graph().profiles(entities_of([(7, 1)]), NOW)
 
 
 def test_no_link_at_all_is_a_batch_too() -> None:
@@ -317,7 +317,7 @@ def test_no_link_at_all_is_a_batch_too() -> None:
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("kind", 6), ("time_ms", -1), ("time_ms", 2**50), ("payments", -1), ("source", -1), ("amount_minor", 2**62)],
+    [("kind", 7), ("time_ms", -1), ("time_ms", 2**50), ("payments", -1), ("source", -1), ("amount_minor", 2**62)],
 )
 def test_rows_out_of_range_are_our_own_mistake_and_change_nothing(column: str, value: int) -> None:
     rows = accounts_on(1, [7])

@@ -50,7 +50,7 @@ def test_a_source_that_jumps_ahead_forgets_what_its_bits_said() -> None:
     assert deliveries.take(rows_of([(0, 5 + 9 * WINDOW)])).tolist() == [False], "too late to tell"
 
 
-NAMES = st.tuples(st.integers(0, 7), st.sampled_from((0, 1, 2, 15, 16, 2**32, 2**63, 2**64 - 1)))
+NAMES = st.tuples(st.integers(0, 8), st.sampled_from((0, 1, 2, 15, 16, 2**32, 2**63, 2**64 - 1)))
 
 
 @settings(max_examples=100, deadline=None)

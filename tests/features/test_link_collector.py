@@ -20,6 +20,7 @@ from features.links import NO_FLUSHES, SMALL_MINOR, Flushes, flushes_json, flush
 
 START_MS = 1_750_000_000_000
 PAIRED = ("device", "ip", "beneficiary")
+MARKED = (*PAIRED, "merchant", "bin", "category", "network", "email_domain")
 
 
 class Row(NamedTuple):
@@ -60,13 +61,15 @@ def draw_log(seed: int, length: int = 120) -> list[Row]:
             "time_ms": time_ms - source.choice((0, 0, 0, 3_000)),
             "kind": source.choice((PAYMENT, PAYMENT, PAYMENT, LOGIN, PROFILE_CHANGE)),
             "device": source.choice((0, 71, 72, 73)),
-            "ip": source.choice((0, 81, 82)),
+            "ip": source.choice((0, 81, 82, 83)),
         }
+        fields["network"] = {81: 8, 82: 8, 83: 9}.get(fields["ip"], 0)
         if fields["kind"] == PAYMENT:
             fields |= {
                 "merchant": source.choice((0, 91, 92)),
                 "category": source.choice((0, 5_411)),
                 "bin": source.choice((0, 411_111)),
+                "email_domain": source.choice((0, 51, 52)),
                 "beneficiary": source.choice((0, 0, 61)),
                 "amount_minor": source.choice((1, SMALL_MINOR - 1, SMALL_MINOR, 5_000)),
                 "marks": source.choice((0, 0, DECLINED)),
@@ -95,7 +98,7 @@ class Naive:
         before_ms = self.clock_ms
         now_ms = max(before_ms, fields["time_ms"]) if is_taken else before_ms
         is_second = now_ms // 1_000 != before_ms // 1_000 or row.offset // BLOCK != self.block
-        is_hour = now_ms // 3_600_000 != before_ms // 3_600_000 or len(self.volumes) + 2 > MOST_VOLUMES
+        is_hour = now_ms // 3_600_000 != before_ms // 3_600_000 or len(self.volumes) + 3 > MOST_VOLUMES
         if is_second or is_hour:
             self.close(row.offset, before_ms, is_second, is_hour)
         self.clock_ms, self.block = now_ms, row.offset // BLOCK
@@ -103,7 +106,7 @@ class Naive:
             return
         if is_label:
             judged = self.events[row.account, row.judged]
-            entities = tuple(judged.get(name, 0) for name in (*PAIRED, "merchant", "bin", "category"))
+            entities = tuple(judged.get(name, 0) for name in MARKED)
             is_fraud = bool(fields["marks"] & FRAUD)
             mark = (row.account, row.judged, fields["event_hash"], fields["time_ms"], judged["time_ms"], is_fraud)
             self.marks.append((*mark, *entities))
@@ -116,14 +119,15 @@ class Naive:
             seen_ms = self.earliest_ms.get((row.account, name, entity))
             if entity and (seen_ms is None or seen_ms > fields["time_ms"]):  # a late event has an earlier past
                 self.earliest_ms[row.account, name, entity] = fields["time_ms"]
-                pair = self.links.setdefault((hash_of(row.account), entity, name), [0, 0, 0, 0, 0])
+                pair = self.links.setdefault((hash_of(row.account), entity, name), [0, 0, 0, 0, 0, 0])
                 pair[0] = max(pair[0], fields["time_ms"])
                 pair[1] += is_payment
                 pair[2] += is_payment and bool(fields.get("marks", 0) & DECLINED)
                 pair[3] += is_payment and amount < SMALL_MINOR
                 pair[4] += amount
+                pair[5] = fields.get("network", 0) if name == "ip" else 0
         if is_payment:
-            for name, parent in (("merchant", fields.get("category", 0)), ("bin", 0)):
+            for name, parent in (("merchant", fields.get("category", 0)), ("bin", 0), ("email_domain", 0)):
                 if fields.get(name, 0):
                     volume = (name, fields[name], parent, fields["time_ms"] // 86_400_000)
                     self.volumes[volume] = self.volumes.get(volume, 0) + 1
@@ -156,7 +160,6 @@ def hash_of(account: str) -> int:
 def in_words(flushes: Flushes) -> list[dict[str, Any]]:
     """Flushes as `Naive` says them."""
     accounts = {hash_of(f"a{number}"): f"a{number}" for number in range(5)}
-    names = (*PAIRED, "merchant", "bin", "category")
     words = [
         {
             "number": row["flush"],
@@ -172,7 +175,7 @@ def in_words(flushes: Flushes) -> list[dict[str, Any]]:
     for row in as_rows(flushes.links):
         by_number[row["flush"]]["links"].add(
             (row["account"], row["entity"], ENTITY_KINDS[row["kind"]], row["time_ms"], row["payments"], row["declined"],
-             row["small"], row["amount_minor"])
+             row["small"], row["amount_minor"], row["network"])
         )  # fmt: skip
     for row in as_rows(flushes.volumes):
         by_number[row["flush"]]["volumes"].add(
@@ -181,7 +184,7 @@ def in_words(flushes: Flushes) -> list[dict[str, Any]]:
     for row in as_rows(flushes.marks):
         by_number[row["flush"]]["marks"].append(
             (accounts[row["account"]], row["event"], row["label"], row["known_at_ms"], row["event_time_ms"],
-             row["fraud"], *(row[name] for name in names))
+             row["fraud"], *(row[name] for name in MARKED))
         )  # fmt: skip
     assert sum(len(one["links"]) for one in words) == len(flushes.links), "a pair has one row in a flush"
     assert sum(len(one["volumes"]) for one in words) == len(flushes.volumes), "an entity has one row in a flush and day"

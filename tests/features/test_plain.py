@@ -116,7 +116,26 @@ VALUES = st.one_of(
     st.decimals(-200, 200, allow_nan=False, places=6).map(float),
     st.text(max_size=70),
     st.text("0123456789 -", max_size=20),
-    st.sampled_from(["EUR", "JPY", "eur", "card", "ecom", "approved", "declined", "password", "email", "DE", "XX", ""]),
+    st.sampled_from(
+        [
+            "EUR",
+            "a@b.org",
+            "@",
+            "2001:db8::7",
+            "::ffff:1.2.3.4",
+            "10.1.2.3",
+            "eur",
+            "card",
+            "ecom",
+            "approved",
+            "declined",
+            "password",
+            "email",
+            "DE",
+            "XX",
+            "",
+        ]
+    ),
     st.dictionaries(
         st.sampled_from([*PAYMENT["session"], "other"]), st.floats() | st.integers() | st.none(), max_size=3
     ),

@@ -19,17 +19,17 @@ from tests.streams.test_schema import ALERT
 LARGEST = 2**64 - 1
 FLUSHES = Flushes(
     np.array([(7, 120, 5), (8, 190, 9)], FLUSH),
-    np.array([(7, LARGEST, 2, 4, 1_200, 2, 1, 1, 3)], LINK),
+    np.array([(7, LARGEST, 2, 4, 1_200, 2, 1, 1, 8, 3)], LINK),
     np.array([(8, 2, 3, 1, 20_254, 4)], VOLUME),
-    np.array([(8, 1, 2, 3, 40, 5, 6, 7, 8, 9, 10, 11, True)], MARK),
+    np.array([(8, 1, 2, 3, 40, 5, 6, 7, 8, 9, 10, 12, 13, 11, True)], MARK),
 )
 LINKS_JSON = (
     b'{"partition":3,"flushes":{"flush":[7,8],"end":[120,190],"time_ms":[5,9]},'
     b'"links":{"flush":[7],"account":[18446744073709551615],"entity":[2],"time_ms":[4],"amount_minor":[1200],'
-    b'"payments":[2],"declined":[1],"small":[1],"kind":[3]},'
+    b'"payments":[2],"declined":[1],"small":[1],"network":[8],"kind":[3]},'
     b'"volumes":{"flush":[8],"entity":[2],"parent":[3],"payments":[1],"day":[20254],"kind":[4]},'
     b'"marks":{"flush":[8],"account":[1],"event":[2],"label":[3],"known_at_ms":[40],"event_time_ms":[5],"device":[6],'
-    b'"ip":[7],"merchant":[8],"beneficiary":[9],"bin":[10],"category":[11],"fraud":[true]},"schema":1}'
+    b'"ip":[7],"merchant":[8],"beneficiary":[9],"bin":[10],"network":[12],"email_domain":[13],"category":[11],"fraud":[true]},"schema":1}'
 )
 COUNTS = Counts(
     decisions=(2, 0, 1, 0),
