@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.arena import PARTITIONS, Arena, arena, produce
 from benchmarks.contestant import Contestant, assay_worker, check, cpu_seconds, running, warm_worker
 from benchmarks.cores import last_core, pinned
-from benchmarks.entity_links import squeezed
 from benchmarks.entity_visibility import Topics, behind, is_what_links_say, steps_of
 from benchmarks.passage import fill, passage
 from benchmarks.report import ROOT, announce, environment
-from benchmarks.workload import Workload
+from benchmarks.workload import Workload, squeezed
 from features.errors import AssayError
 from streams.log import LogRecord
 from streams.topic_reader import TopicReader
@@ -69,10 +69,10 @@ def _level(kafka: Arena, load: Workload, directory: Path, share: int, capacity: 
         sides = ((engine, judging), (warm, telling))
         _wait(reader, sides, prefix, history)
         announce(f"{share} %: {rate:,.0f} events/s")
-        used_s, began_s = cpu_seconds(telling.pid), time.monotonic()
+        used_s, began_s = _used_s(judging, telling), time.monotonic()
         start_ms = _pace(kafka, load.values[history : history + count], directory, prefix, rate)
         wall_s = time.monotonic() - began_s - _HEAD_START_S
-        used_s = cpu_seconds(telling.pid) - used_s
+        engine_s, warm_s = _used_s(judging, telling) - used_s
         _wait(reader, sides, prefix, history + count)
         topics = Topics(
             [_all(reader, f"{prefix}events", number) for number in range(PARTITIONS)],
@@ -81,7 +81,17 @@ def _level(kafka: Arena, load: Workload, directory: Path, share: int, capacity: 
             _all(reader, f"{prefix}entities", 0),
         )
     facts = _facts(topics, start_ms, start_ms + count / rate * 1000)
-    return {"offered_per_s": rate, "warm_cpu_s_per_s": used_s / wall_s, **facts, "equal": is_what_links_say(topics)}
+    return {
+        "offered_per_s": rate,
+        "engine_cpu_s_per_s": engine_s / wall_s,
+        "warm_cpu_s_per_s": warm_s / wall_s,
+        **facts,
+        "equal": is_what_links_say(topics),
+    }
+
+
+def _used_s(*processes: "subprocess.Popen[bytes]") -> NDArray[np.float64]:
+    return np.array([cpu_seconds(process.pid) for process in processes])
 
 
 def _facts(topics: Topics, start_ms: float, end_ms: float) -> dict[str, Any]:

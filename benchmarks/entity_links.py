@@ -1,6 +1,6 @@
 """What the engine tells of simulated traffic: records of the links topic, as the warm path is given them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from streams.partition import Partition
 from streams.signature import everybody
 from streams.simulator.known import label_records
 from streams.simulator.records import event_records
-from streams.simulator.scenario import DEFAULT_START_MS, Scenario
+from streams.simulator.scenario import Scenario
 from streams.simulator.timeline import simulate
 
 BATCH = 1_000
@@ -42,16 +42,6 @@ def simulated(events: int, seed: int) -> list[bytes]:
     played = simulate(Scenario(events=events, seed=seed))
     labels = [orjson.dumps(label) for label in label_records(played)]
     return list(islice(merge_labels((orjson.dumps(event) for event in event_records(played)), labels), events))
-
-
-def squeezed(values: Sequence[bytes], rate: float, start_ms: int = DEFAULT_START_MS) -> Iterator[bytes]:
-    """The same records in the same order, one after another at `rate` events per second of event time.
-
-    >>> [value for value in squeezed([b'{"time_ms":5}', b'{"time_ms":99000}'], 4.0, 1_000)]
-    [b'{"time_ms":1000}', b'{"time_ms":1250}']
-    """
-    for place, value in enumerate(values):
-        yield orjson.dumps(orjson.loads(value) | {"time_ms": start_ms + int(place * 1000 / rate)})
 
 
 def told_by(values: Sequence[bytes], partitions: int, turn: int, directory: Path) -> Told:

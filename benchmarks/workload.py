@@ -5,6 +5,7 @@ from the seed, and is kept in a directory named by what it was made from.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from features.catalogue import FEATURES
 from features.errors import AssayError
 from streams.simulator.known import label_records
 from streams.simulator.records import event_records
-from streams.simulator.scenario import Scenario
+from streams.simulator.scenario import DEFAULT_START_MS, Scenario
 from streams.simulator.timeline import Timeline, simulate
 
 LEAST_EVENTS = 2_000
@@ -57,25 +58,37 @@ class Workload:
         )
 
 
-def workload(cache: Path, events: int, seed: int) -> Workload:
+def squeezed(values: Sequence[bytes], rate: float, start_ms: int = DEFAULT_START_MS) -> Iterator[bytes]:
+    """The same records in the same order, one after another at `rate` events per second of event time.
+
+    >>> [value for value in squeezed([b'{"time_ms":5}', b'{"time_ms":99000}'], 4.0, 1_000)]
+    [b'{"time_ms":1000}', b'{"time_ms":1250}']
+    """
+    for place, value in enumerate(values):
+        yield orjson.dumps(orjson.loads(value) | {"time_ms": start_ms + int(place * 1000 / rate)})
+
+
+def workload(cache: Path, events: int, seed: int, within_s: int | None = None) -> Workload:
     """Make it, or read what an earlier run of the same code made of the same numbers.
 
     Args:
         cache: where it is kept.
         events: how many.
         seed: of everything.
+        within_s: squeeze the log, and the one that the models are trained on, into so many seconds of event time: for
+            whoever sends it as fast as that, and wants decisions as usual. None: times are as simulated.
 
     Raises:
         AssayError: too few events.
     """
     if events < LEAST_EVENTS:
         raise AssayError(f"expected at least {LEAST_EVENTS} events to measure with, got {events}: ask for more")
-    directory = cache / f"workload-{_digest()}-{TRAINING_EVENTS}-{seed}"
+    directory = cache / f"workload-{_digest()}-{TRAINING_EVENTS}-{seed}{f'-{within_s}-s' if within_s else ''}"
     directory.mkdir(parents=True, exist_ok=True)
     events_file = directory / f"events-{events}.jsonl"
     if not events_file.exists():
         announce(f"simulating {events} events")
-        values = judged_once(simulate(Scenario(events=events + events // 10, seed=seed)))[:events]
+        values = _within(judged_once(simulate(Scenario(events=events + events // 10, seed=seed)))[:events], within_s)
         partial = events_file.with_suffix(".partial")
         partial.write_bytes(b"".join(value + b"\n" for value in values))
         partial.rename(events_file)
@@ -84,10 +97,14 @@ def workload(cache: Path, events: int, seed: int) -> Workload:
         announce(f"training two models of {TREES} trees, for the product and for the rivals")
         played = simulate(Scenario(events=TRAINING_EVENTS, seed=seed + _TRAINING_SEED_STEP))
         frauds = {label["judged_event_id"] for label in label_records(played) if label["label"] == "fraud"}
-        train(judged_once(played), frauds, seed, model, peer_model)
+        train(_within(judged_once(played), within_s), frauds, seed, model, peer_model)
     values = events_file.read_bytes().splitlines()
     keys = [orjson.loads(value)["account_id"].encode() for value in values]
     return Workload(events_file, values, keys, model, peer_model, seed)
+
+
+def _within(values: list[bytes], within_s: int | None) -> list[bytes]:
+    return values if within_s is None else list(squeezed(values, len(values) / within_s))
 
 
 def judged_once(played: Timeline) -> list[bytes]:
