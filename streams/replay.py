@@ -23,10 +23,10 @@ Progress = Callable[[int, int, int | None], None]
 
 
 class Out(Protocol):
-    """Where the verdicts of a replay go."""
+    """Where the verdicts of a replay go, or whatever else a batch gives."""
 
     def write(self, partition: int, records: Sequence[LogRecord], output: Output) -> None:
-        """Take the verdicts of one batch."""
+        """Take what one batch gave."""
         ...
 
 
@@ -90,6 +90,8 @@ def replay(
     outs: Sequence[Out] = (),
     comparison: Comparison | None = None,
     progress: Progress = lambda *_: None,
+    *,
+    keep_features: bool = False,
 ) -> ReplaySummary:
     """Fold ranges of the log again, one partition after the other.
 
@@ -100,6 +102,7 @@ def replay(
         outs: take the verdicts, in the order of the log.
         comparison: with what to compare them.
         progress: see `Progress`.
+        keep_features: `outs` see the features of judged events too; a comparison always does.
 
     Raises:
         AssayError: the log or a snapshot does not reach back far enough, or something outside fails.
@@ -108,7 +111,7 @@ def replay(
     walked = _Walked(sum(part.end - part.start for part in ranges), progress)
     for part in ranges:
         if part.start < part.end:
-            _replay(machine, part, override, outs, comparison, summary, walked)
+            _replay(machine, part, override, outs, comparison, summary, walked, keep_features or comparison is not None)
     return summary
 
 
@@ -141,12 +144,13 @@ def _replay(
     comparison: Comparison | None,
     summary: ReplaySummary,
     walked: _Walked,
+    keep_features: bool,
 ) -> None:
     with ExitStack() as stack:
         attacks = comparison.attacks_of(part) if comparison else {}
         beside = stack.enter_context(comparison.baseline.over(part, walked.to_the_start)) if comparison else None
         partition = stack.enter_context(
-            machine.at(part.partition, part.start, walked.to_the_start, keep_features=comparison is not None)
+            machine.at(part.partition, part.start, walked.to_the_start, keep_features=keep_features)
         )
         if not override.apply(partition, machine.open_model):
             summary.fresh_detectors.append(part.partition)

@@ -1,5 +1,7 @@
 """What training reads: feature rows as served (Parquet) and labels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -57,18 +59,11 @@ def read_rows(path: Path) -> Rows:
     Raises:
         AssayError: not a Parquet file of that shape, or of another feature set than the one in force.
     """
-    try:
-        file = parquet.ParquetFile(path)
-        _check_columns(file.schema_arrow, path)
+    with open_rows(path) as file:
         columns = {name: _column(file, name) for name in _KEYS}
         features = np.empty((file.metadata.num_rows, len(FEATURES.names)), dtype=np.float32)
         for place, name in enumerate(FEATURES.names):  # one at a time: memory stays near that of the matrix
             features[:, place] = _column(file, name).to_numpy()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise AssayError(
-            f"{path}: expected feature rows in Parquet: {str(error).splitlines()[0]}; "
-            f"write them with: assay score EVENTS --features {path}"
-        ) from error
     return Rows(
         events=list(map(EventName, columns["event_id"].to_pylist(), columns["account_id"].to_pylist())),
         time_ms=columns["time_ms"].to_numpy(),
@@ -76,6 +71,24 @@ def read_rows(path: Path) -> Rows:
         amount_minor=columns["amount_base_minor"].to_numpy(),
         features=features,
     )
+
+
+@contextmanager
+def open_rows(path: Path) -> Iterator[parquet.ParquetFile]:
+    """The file of what `assay score --features` wrote, its columns checked.
+
+    Raises:
+        AssayError: as for `read_rows`, also where a part of it cannot be read later.
+    """
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_columns(file.schema_arrow, path)
+            yield file
+    except (pyarrow.ArrowException, OSError) as error:
+        raise AssayError(
+            f"{path}: expected feature rows in Parquet: {str(error).splitlines()[0]}; "
+            f"write them with: assay score EVENTS --features {path}"
+        ) from error
 
 
 def read_labels(path: Path) -> list[LabelIntake]:
