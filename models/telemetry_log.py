@@ -1,6 +1,7 @@
 """The records of the telemetry topic: what the watch folds, in one order, so that the same log gives the same alerts.
 
-Beside summaries of the engine it holds what else the watch has to know: the time, and what people asked for.
+Beside summaries of the engine it holds what else the watch has to know: the time, what labels say, what people asked
+for, and what was found elsewhere.
 """
 
 from typing import Annotated, Literal
@@ -8,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from models.skew import FeatureSkew
 from models.summary import Summary
 
 KindName = Annotated[str, Meta(pattern="^[a-z]+(-[a-z]+)*$", max_length=64, description="Kind of alert.")]
@@ -64,6 +66,20 @@ class LabelSeen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     decision: Literal["approve", "step_up", "review", "decline"]
 
 
-TelemetryRecord = Summary | Tick | Snooze | LabelSeen
+class Compared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="compared"):
+    """Served features of all partitions were compared with those of the log.
+
+    The newest comparison holds: what it does not name does not differ any more.
+
+    Attributes:
+        rows: compared.
+        features: those that differ.
+    """
+
+    rows: Annotated[int, Meta(ge=1)]
+    features: list[FeatureSkew]
+
+
+TelemetryRecord = Summary | Tick | Snooze | LabelSeen | Compared
 decode_telemetry = msgspec.json.Decoder(TelemetryRecord).decode
 """Reads a record; raises `msgspec.MsgspecError` if it is none."""

@@ -1,8 +1,8 @@
 """Which alerts are in force, and what is to be told about them: findings of each look in, records out. Pure.
 
 An alert is one kind and subject (`streams.alert_kinds`). It begins with the first finding and is over when it was not
-found for as long as its kind says. What is told at one look of one kind is one record with many subjects, so that forty
-features that move at once are one line and not forty.
+found for as long as its kind says, or when a search outside these looks ended without it. What is told at one look of
+one kind is one record with many subjects, so that forty features that move at once are one line and not forty.
 
 Told is what begins, what still goes on after `repeat_ms`, and what is over. A page that comes back after it was told to
 be over is told at once; a ticket not before `repeat_ms` after it was last told, so that one at the edge of its limit is
@@ -10,8 +10,8 @@ not told each hour. A snooze keeps back all of it; when it ends, what is still i
 """
 
 import math
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Container, Iterable
+from itertools import chain, groupby
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -70,11 +70,12 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     kept_back: bool = False
 
 
-class _State(msgspec.Struct, forbid_unknown_fields=True):
+class _State(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     schema: Literal[1]
     newest_ms: int | None
     entries: list[_Entry]
     snoozes: list[Snooze]
+    heard: dict[str, list[Finding]] = {}
 
 
 class AlertBook:
@@ -99,14 +100,34 @@ class AlertBook:
         self._newest_ms: int | None = None
         self._entries: dict[_Key, _Entry] = {}
         self._snoozes: dict[tuple[str, str | None], Snooze] = {}
+        self._heard: dict[str, list[Finding]] = {}
+
+    def hear(self, kind: str, findings: Iterable[Finding]) -> None:
+        """What was found elsewhere, where no time of these looks is known: it belongs to the next look.
+
+        It is all that there is of its kind: what stands and is not found again is over then. The last word before a
+        look holds, so the same one may come again.
+
+        Args:
+            kind: of alert.
+            findings: all of them of this kind; none ends what stands.
+        """
+        found = list(findings)
+        assert all(concern_of(finding).kind.name == kind for finding in found), f"expected findings of {kind} alone"
+        self._heard[kind] = found
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether something waits for the next look."""
+        return bool(self._heard)
 
     def observe(self, findings: Iterable[Finding], now_ms: int) -> list[Alert]:
         """Take what one look found; give the records to publish, by kind, those that fire first.
 
         Looks of several watches may come one after another with the same time. What a look does not find may be found
-        by another: an alert is over by time alone. A look older than the newest one changes nothing, and neither does
-        the same look again. Keep the state only after the records were published: then a crash tells an alert twice and
-        never not at all.
+        by another: an alert is over by time alone, or by a word that was heard. A look older than the newest one
+        changes nothing, and neither does the same look again. Keep the state only after the records were published:
+        then a crash tells an alert twice and never not at all.
 
         Args:
             findings: of the look; none is a look too, and ends what is over.
@@ -115,7 +136,11 @@ class AlertBook:
         if self._newest_ms is not None and now_ms < self._newest_ms:
             return []
         self._newest_ms = now_ms
-        self._take(findings, now_ms)
+        heard, self._heard = self._heard, {}
+        found = self._take(chain(findings, *heard.values()), now_ms)
+        for key, entry in self._entries.items():
+            if entry.kind in heard and key not in found:
+                entry.in_force = entry.kept_back = False
         self._snoozes = {key: snooze for key, snooze in self._snoozes.items() if snooze.until_ms > now_ms}
         firing, resolved = [], []
         for key, entry in sorted(self._entries.items()):
@@ -171,7 +196,8 @@ class AlertBook:
     def state(self) -> bytes:
         """Everything but `repeat_ms`, as JSON: equal states are equal bytes."""
         entries = [entry for _, entry in sorted(self._entries.items())]
-        return msgspec.json.encode(_State(1, self._newest_ms, entries, self.snoozes()), order="sorted")
+        state = _State(1, self._newest_ms, entries, self.snoozes(), self._heard)
+        return msgspec.json.encode(state, order="sorted")
 
     @classmethod
     def restore(cls, data: bytes, repeat_ms: int = REPEAT_MS) -> "AlertBook":
@@ -184,7 +210,8 @@ class AlertBook:
             state = msgspec.json.decode(data, type=_State)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise AssayError(f"state of the alerts: {error}; remove it, what is in force is told again") from error
-        strange = ({entry.kind for entry in state.entries} | {snooze.kind for snooze in state.snoozes}) - KINDS.keys()
+        kinds = {entry.kind for entry in state.entries} | {snooze.kind for snooze in state.snoozes}
+        strange = (kinds | state.heard.keys()) - KINDS.keys()
         if strange:
             raise AssayError(
                 f"state of the alerts: expected kinds of alerts of this version, got {', '.join(sorted(strange))}; "
@@ -194,10 +221,11 @@ class AlertBook:
         book._newest_ms = state.newest_ms
         book._entries = {(entry.kind, entry.subject): entry for entry in state.entries}
         book._snoozes = {(snooze.kind, snooze.subject): snooze for snooze in state.snoozes}
+        book._heard = state.heard
         return book
 
-    def _take(self, findings: Iterable[Finding], now_ms: int) -> None:
-        """Let each alert know what was found of it; of several findings about one the worst counts."""
+    def _take(self, findings: Iterable[Finding], now_ms: int) -> Container[_Key]:
+        """Let each alert know what was found of it, and say which; of several findings about one the worst counts."""
         worst: dict[_Key, _Entry] = {}
         for finding in findings:
             kind, subject = concern_of(finding)
@@ -219,6 +247,7 @@ class AlertBook:
                 known.since_ms = known.since_ms if known.in_force else now_ms
                 known.level, known.value, known.expected = seen.level, seen.value, seen.expected
                 known.text, known.seen_ms, known.in_force = seen.text, now_ms, True
+        return worst
 
     def _is_due(self, entry: _Entry, now_ms: int) -> bool:
         """Whether an alert in force that nobody snoozes has to be told now."""
@@ -245,7 +274,9 @@ def _records(entries: Iterable[_Entry], status: Literal["firing", "resolved"], n
         worst = max(alike, key=_badness)
         text = worst.text if len(alike) == 1 else f"{worst.text}; and {len(alike) - 1} more"
         if status == "resolved":
-            text = f"not found for {duration_text(kind.resolve_ms / 1000)}; it was: {text}"
+            is_old = now_ms - worst.seen_ms >= kind.resolve_ms
+            over = f"not found for {duration_text(kind.resolve_ms / 1000)}" if is_old else "looked for and not found"
+            text = f"{over}; it was: {text}"
         records.append(
             Alert(
                 alert=name,

@@ -1,6 +1,6 @@
-"""What people see and want of alerts: the book as the warm path last stored it, and a record that snoozes.
+"""What people see and say of alerts: the book as the warm path last stored it, and records that they put into its log.
 
-A snooze takes its place in the telemetry log, so whoever folds the log knows from where on it holds.
+A snooze, or a comparison, takes its place in the telemetry log, so whoever folds the log knows from where on it holds.
 """
 
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from features.errors import AssayError
-from models.telemetry_log import Snooze
+from models.telemetry_log import Compared, Snooze
 from streams.alert_book import AlertBook
 from streams.alert_kinds import KINDS
 from streams.kafka_clients import NO_RIGHT, advice
@@ -19,7 +19,7 @@ from streams.warm.telemetry_step import ALERTS
 
 FIRST_LOOK_RECORDS = 500
 _TAKEN_S = 20.0
-_AGAIN = "say it again: a snooze may be said twice"
+_AGAIN = "say it again, it may be said twice"
 
 
 def stored_book(reader: TopicReader, states: str, look: int = FIRST_LOOK_RECORDS) -> AlertBook | None:
@@ -47,8 +47,8 @@ def stored_book(reader: TopicReader, states: str, look: int = FIRST_LOOK_RECORDS
     return None
 
 
-def send_snooze(settings: dict[str, Any], telemetry: str, snooze: Snooze) -> None:
-    """Put a snooze into the telemetry log; returns when the broker has it.
+def send(settings: dict[str, Any], telemetry: str, said: Snooze | Compared) -> None:
+    """Put a record into the telemetry log; returns when the broker has it.
 
     Raises:
         AssayError: it was not taken, or it is not known whether it was.
@@ -61,18 +61,17 @@ def send_snooze(settings: dict[str, Any], telemetry: str, snooze: Snooze) -> Non
 
     producer = Producer({**settings, "enable.idempotence": True, "message.timeout.ms": int(_TAKEN_S * 1000)})
     try:
-        producer.produce(telemetry, msgspec.json.encode(snooze), b"snooze", 0, on_delivery=delivered)
+        key = str(type(said).__struct_config__.tag).encode()
+        producer.produce(telemetry, msgspec.json.encode(said), key, 0, on_delivery=delivered)
         left = producer.flush(2 * _TAKEN_S)
     except KafkaException as error:
         failures.append(error.args[0])
         left = 0
     if failures:
         what = advice(failures[0]) if failures[0].code() in NO_RIGHT else _AGAIN
-        raise AssayError(f"{telemetry}: the snooze was not taken: {failures[0].str()}; {what}")
+        raise AssayError(f"{telemetry}: the record was not taken: {failures[0].str()}; {what}")
     if left:
-        raise AssayError(
-            f"{telemetry}: no answer within {2 * _TAKEN_S:.0f} s; say it again: a snooze may be said twice"
-        )
+        raise AssayError(f"{telemetry}: no answer within {2 * _TAKEN_S:.0f} s; {_AGAIN}")
 
 
 def rows_of(book: AlertBook, now_ms: int) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ _ASKED_EACH_DAY_MS: Final = 26 * 60 * _MINUTE_MS
 
 BREAKER: Final = "breaker"
 """Name of the finding that the breaker is not closed."""
+SKEW: Final = "train-serve-skew"
+"""Name of the kind of alert that a comparison outside the warm path finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ _ALL: Final = (
               _ASKED_EACH_HOUR_MS, level="act"),
     AlertKind("missing-values", "ticket", "missing:", "Some who are judged: an input of the model comes less often.",
               _ASKED_EACH_HOUR_MS, level="warn"),
-    AlertKind("train-serve-skew", "page", "skew:", "Everybody who is judged, and whoever has to prove a verdict.",
+    AlertKind(SKEW, "page", "skew:", "Everybody who is judged, and whoever has to prove a verdict.",
               _ASKED_EACH_DAY_MS),
     AlertKind("model-unknown", "ticket", "model-unknown:", "Whoever is judged: nobody sees whether inputs change.",
               _ASKED_EACH_MINUTE_MS),

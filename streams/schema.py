@@ -36,7 +36,7 @@ _RECORDS: Final[dict[str, tuple[Any, str, str]]] = {
     "telemetry": (
         TelemetryRecord,
         "Telemetry",
-        "Record of the telemetry topic: summaries, ticks, snoozes, labels.",
+        "Record of the telemetry topic: summaries, ticks, snoozes, labels, comparisons.",
     ),
     "dead-letter": (DeadLetter, "Dead letter", "A record that was set aside, as one JSON object in a file."),
     "alert": (Alert, "Alert", "Record of the alerts topic, and body of the webhook: what somebody should look at."),

@@ -9,10 +9,12 @@ from features.errors import AssayError
 from features.records import Alert, encode
 from models.breaker import Transition
 from models.label_watch import NOTHING_LOOKED, LabelWatch, Row
+from models.skew import skew_findings
 from models.summary import Summary
-from models.telemetry_log import LabelSeen, Snooze, decode_telemetry
+from models.telemetry_log import Compared, LabelSeen, Snooze, decode_telemetry
 from models.watch_limits import CohortLimits
 from streams.alert_book import AlertBook
+from streams.alert_kinds import SKEW
 from streams.publisher import Message
 from streams.warm.traffic_watch import TrafficWatch
 
@@ -78,9 +80,12 @@ class TelemetryFold:
             return TelemetryStep(None, [], self.labels.label(record))
         if isinstance(record, Snooze):
             return self._snooze(record)
+        if isinstance(record, Compared):
+            self.book.hear(SKEW, skew_findings(record.features))
+            return TelemetryStep(None, [], [(ALERTS, self.book.state())])
         judged = self.watch.tick(record)
         looked = self.labels.tick(record.time_ms)
-        if judged.time_ms is None and looked is None:
+        if judged.time_ms is None and looked is None and not self.book.has_heard:
             return TelemetryStep(None, [], [])
         of_labels = looked or NOTHING_LOOKED
         alerts = self.book.observe([*judged.findings, *of_labels.findings], record.time_ms)

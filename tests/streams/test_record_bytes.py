@@ -10,8 +10,9 @@ import pytest
 from features.links import FLUSH, LINK, MARK, VOLUME, Flushes, flushes_json, flushes_of
 from features.links_record import FlushTable, LinkTable, MarkTable, VolumeTable
 from features.records import Alert, encode
+from models.skew import FeatureSkew
 from models.summary import Counts, Summary
-from models.telemetry_log import LabelSeen, Snooze, Tick, decode_telemetry
+from models.telemetry_log import Compared, LabelSeen, Snooze, Tick, decode_telemetry
 from streams.schema import schema
 from streams.telemetry import summary_json
 from tests.streams.test_schema import ALERT
@@ -57,6 +58,13 @@ LABEL_JSON = (
     b'{"type":"label","event":"00000000000000000000000000000001","time_ms":1,"known_at_ms":9,'
     b'"label":"ffffffffffffffffffffffffffffffff","is_fraud":true,"decision":"approve"}'
 )
+COMPARED = Compared(
+    rows=4, features=[FeatureSkew(name="account_age_seconds", differing=1, share=0.25, one_sided=0, largest=0.5)]
+)
+COMPARED_JSON = (
+    b'{"type":"compared","rows":4,"features":['
+    b'{"name":"account_age_seconds","differing":1,"share":0.25,"one_sided":0,"largest":0.5}]}'
+)
 ALERT_JSON = (
     b'{"alert":"feature-drift","subjects":["account_payment_count_1h"],"status":"firing","severity":"ticket",'
     b'"text":"values are not distributed as in training","value":0.3,"expected":null,"since_ms":1,"at_ms":2,'
@@ -65,7 +73,7 @@ ALERT_JSON = (
 REQUIRED = {"type", "partition", "flushes", "time_ms", "kind", "until_ms", "counts", "alert"}
 WRITTEN = {
     "links": [LINKS_JSON],
-    "telemetry": [SUMMARY_JSON, b'{"type":"tick","time_ms":9}', SNOOZE_JSON, LABEL_JSON],
+    "telemetry": [SUMMARY_JSON, b'{"type":"tick","time_ms":9}', SNOOZE_JSON, LABEL_JSON, COMPARED_JSON],
     "alert": [ALERT_JSON],
 }
 
@@ -76,6 +84,7 @@ def test_the_writers_write_these_bytes() -> None:
     assert msgspec.json.encode(Tick(9)) == WRITTEN["telemetry"][1]
     assert msgspec.json.encode(SNOOZE) == SNOOZE_JSON
     assert msgspec.json.encode(LABEL_SEEN) == LABEL_JSON
+    assert msgspec.json.encode(COMPARED) == COMPARED_JSON
     assert encode(ALERT) == ALERT_JSON
 
 
@@ -83,7 +92,8 @@ def test_the_readers_read_what_was_written() -> None:
     partition, flushes = flushes_of(LINKS_JSON)
     assert partition == 3
     assert [table.tolist() for table in flushes] == [table.tolist() for table in FLUSHES]
-    assert [decode_telemetry(value) for value in WRITTEN["telemetry"]] == [SUMMARY, Tick(9), SNOOZE, LABEL_SEEN]
+    telemetry = [SUMMARY, Tick(9), SNOOZE, LABEL_SEEN, COMPARED]
+    assert [decode_telemetry(value) for value in WRITTEN["telemetry"]] == telemetry
     assert msgspec.json.decode(ALERT_JSON, type=Alert) == ALERT
 
 
@@ -109,6 +119,7 @@ def test_what_is_written_fits_the_schema_and_without_a_required_member_it_does_n
             "until_ms",
             "counts",
             "alert",
+            "rows",
         } & record.keys():
             assert not validator.is_valid({key: other for key, other in record.items() if key != member}), member
         assert not validator.is_valid({**record, "schema": 2, "type": "other"})
@@ -124,6 +135,9 @@ def test_what_is_written_fits_the_schema_and_without_a_required_member_it_does_n
         {**json.loads(SUMMARY_JSON), "partition": -1},
         {**json.loads(LABEL_JSON), "event": "p-1"},
         {**json.loads(LABEL_JSON), "decision": None},
+        {**json.loads(COMPARED_JSON), "rows": 0},
+        {"type": "compared", "rows": 1, "features": [{"name": "A b"}]},
+        {"type": "compared", "rows": 1, "features": [{**json.loads(COMPARED_JSON)["features"][0], "name": ""}]},
     ],
 )
 def test_schema_and_reader_agree_on_what_is_no_telemetry(value: dict[str, object]) -> None:
