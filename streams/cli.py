@@ -25,6 +25,7 @@ from streams.commands import (
     schema,
     score,
     simulate,
+    skew,
     state,
     topics,
     train,
@@ -52,6 +53,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(breaker.app, name="breaker")
 app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
+app.command("skew")(skew.skew)
 app.command("explain")(explain.explain)
 app.add_typer(state.app, name="state")
 app.add_typer(dlq.app, name="dlq")

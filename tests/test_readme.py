@@ -107,6 +107,7 @@ def test_the_broker_of_the_readme(desk: Path, home: Path, broker: kafka.RunningB
         else:
             said[line] = run(line.replace("127.0.0.1:9092", bootstrap), desk, **settings)
     assert "100 equal, 0 different" in said["assay verify --sample 100"]
+    assert ": 0 differ\n" in said["assay skew --partition 0 --training-set again.parquet"]
     again = (desk / "again.jsonl").read_bytes().splitlines()
     assert len(again) > 1_000
 
