@@ -7,19 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Producer
 
-from features.errors import AssayError
 from models.telemetry_log import Compared, Snooze
 from streams.alert_book import AlertBook
 from streams.alert_kinds import KINDS
-from streams.kafka_clients import NO_RIGHT, advice
+from streams.publisher import Message
 from streams.topic_reader import TopicReader
 from streams.warm.telemetry_step import ALERTS
 
 FIRST_LOOK_RECORDS = 500
-_TAKEN_S = 20.0
-_AGAIN = "say it again, it may be said twice"
 
 
 def stored_book(reader: TopicReader, states: str, look: int = FIRST_LOOK_RECORDS) -> AlertBook | None:
@@ -47,31 +43,13 @@ def stored_book(reader: TopicReader, states: str, look: int = FIRST_LOOK_RECORDS
     return None
 
 
-def send(settings: dict[str, Any], telemetry: str, said: Snooze | Compared) -> None:
-    """Put a record into the telemetry log; returns when the broker has it.
+def message_of(telemetry: str, said: Snooze | Compared) -> Message:
+    """The record that puts it into the telemetry log, a topic of that full name.
 
-    Raises:
-        AssayError: it was not taken, or it is not known whether it was.
+    >>> message_of("fraud.telemetry", Compared(rows=5, features=[]))[:4]
+    ('fraud.telemetry', 0, b'compared', b'{"type":"compared","rows":5,"features":[]}')
     """
-    failures: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, _message: object) -> None:
-        if error is not None:
-            failures.append(error)
-
-    producer = Producer({**settings, "enable.idempotence": True, "message.timeout.ms": int(_TAKEN_S * 1000)})
-    try:
-        key = str(type(said).__struct_config__.tag).encode()
-        producer.produce(telemetry, msgspec.json.encode(said), key, 0, on_delivery=delivered)
-        left = producer.flush(2 * _TAKEN_S)
-    except KafkaException as error:
-        failures.append(error.args[0])
-        left = 0
-    if failures:
-        what = advice(failures[0]) if failures[0].code() in NO_RIGHT else _AGAIN
-        raise AssayError(f"{telemetry}: the record was not taken: {failures[0].str()}; {what}")
-    if left:
-        raise AssayError(f"{telemetry}: no answer within {2 * _TAKEN_S:.0f} s; {_AGAIN}")
+    return Message(telemetry, 0, str(type(said).__struct_config__.tag).encode(), msgspec.json.encode(said), None)
 
 
 def rows_of(book: AlertBook, now_ms: int) -> list[dict[str, Any]]:

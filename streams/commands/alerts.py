@@ -146,12 +146,13 @@ def unsnooze(
 def _say(config: Config, alert: Name, until_ms: int, by: str | None, reason: str, *, as_json: bool) -> None:
     """Put it into the log, and say that it is there."""
     from models.telemetry_log import Snooze
-    from streams.alert_desk import send, time_text
+    from streams.alert_desk import message_of, time_text
     from streams.kafka_clients import connection
+    from streams.sender import Sender
 
     who = words(by if by is not None else getpass.getuser())
     said = Snooze(kind=alert.kind, subject=alert.subject, until_ms=until_ms, by=who, reason=reason)
-    send(connection(config), f"{config.text('topics.prefix')}telemetry", said)
+    Sender(connection(config)).send(message_of(f"{config.text('topics.prefix')}telemetry", said))
     if as_json:
         import msgspec
 

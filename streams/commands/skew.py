@@ -162,12 +162,13 @@ def _options(**given: str | Path | None) -> list[str]:
 def _tell(tools: LookingBack, report: "SkewReport") -> None:
     """Put it into the telemetry log; a run that shows neither that all is well nor what is not leaves alerts alone."""
     from models.telemetry_log import Compared
-    from streams.alert_desk import send
+    from streams.alert_desk import message_of
     from streams.kafka_clients import connection
+    from streams.sender import Sender
 
     if not (report.features or report.is_clean):
         typer.echo("not told: nothing was found to differ, but not everything could be compared either", err=True)
         return
     said = Compared(rows=report.compared, features=[difference.skew for difference in report.features])
-    send(connection(tools.config), f"{tools.config.text('topics.prefix')}telemetry", said)
+    Sender(connection(tools.config)).send(message_of(f"{tools.config.text('topics.prefix')}telemetry", said))
     typer.echo("told: the warm path takes it up within seconds", err=True)

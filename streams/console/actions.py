@@ -1,10 +1,13 @@
-"""What an analyst may do: label an event, send dead letters back, replay a range; told to the audit trail first."""
+"""What people may do: label an event, snooze an alert, send dead letters back, replay a range; told to the audit trail
+first."""
 
 from typing import Final, get_args
 
 from features.errors import AssayError, InvalidRecord
 from features.events import FraudType, Label, LabelIntake, Marker
 from features.records import encode
+from models.telemetry_log import Snooze
+from streams.alert_desk import message_of
 from streams.console.audit import AUDIT_HEADER, Asked, Details
 from streams.console.console import Console
 from streams.console.desk import Explained
@@ -53,6 +56,17 @@ def give_label(console: Console, asked: Asked, partition: int, intake: LabelInta
     message = Message(f"{console.prefix}labels", partition, intake.account_id.encode(), value, headers)
     asked.then(lambda: console.sender.send(message))
     return value
+
+
+def give_snooze(console: Console, asked: Asked, snooze: Snooze) -> None:
+    """Put a snooze into the telemetry log, where the warm path takes it up.
+
+    Raises:
+        AssayError: the brokers did not take it, or not the audit record before it.
+    """
+    headers: list[tuple[str, bytes | None]] = [(AUDIT_HEADER, asked.id.encode())]
+    message = message_of(f"{console.prefix}telemetry", snooze)._replace(headers=headers)
+    asked.then(lambda: console.sender.send(message))
 
 
 def start_redrive(console: Console, asked: Asked, source: Source, wanted: Wanted, by: str) -> Job:

@@ -15,7 +15,7 @@ import msgspec
 from features.errors import AssayError
 from streams.claims import NOT_JSON
 
-Action = Literal["label", "redrive", "replay", "cancel"]
+Action = Literal["label", "redrive", "replay", "cancel", "snooze"]
 Stage = Literal["asked", "done", "failed"]
 AUDIT_HEADER: Final = "assay-audit-id"
 """Header of what an action writes: the id of its audit records."""

@@ -13,10 +13,10 @@ from streams.console.feeder import Feeder
 from streams.console.jobs import Jobs
 from streams.console.pages import Pages
 from streams.console.picture import Picture
-from streams.console.sender import Sender
 from streams.console.shelf import ModelShelf
 from streams.kafka_clients import connection
 from streams.publisher import Message
+from streams.sender import Sender
 
 LANES = ("look", "redrive", "replay")
 """Lanes of work: looking back is not to wait for a replay."""

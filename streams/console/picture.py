@@ -10,11 +10,14 @@ from streams.console.label_book import LabelBook
 from streams.console.lag import LagHistory
 from streams.console.latency import Landed, LatencyBook
 from streams.console.link_book import LinkBook
+from streams.console.snooze_shelf import SnoozeShelf
 from streams.console.telemetry_book import TelemetryBook
 from streams.console.verdict_book import VerdictBook
 from streams.log import LogRecord
+from streams.topics import WATCH_STATES
 
 HOUR_MS: Final = 3_600_000
+_STATES: Final = f"warm.{WATCH_STATES}"
 
 
 class Followed(NamedTuple):
@@ -36,6 +39,7 @@ def followed(history_ms: int, most_verdicts: int) -> tuple[Followed, ...]:
     return (
         Followed("telemetry", HOUR_MS, 50_000),
         Followed("alerts", 30 * 24 * HOUR_MS, 10_000),
+        Followed(_STATES, None, 500),
         Followed("verdicts", history_ms, most_verdicts),
         Followed("labels", None, 100_000),
         Followed("links", None, 20_000),
@@ -54,6 +58,7 @@ class Picture:
         self.telemetry = TelemetryBook()
         self.verdicts = VerdictBook(most_verdicts)
         self.alerts = AlertShelf()
+        self.snoozes = SnoozeShelf()
         self.labels = LabelBook()
         self.links = LinkBook()
         self.audit = AuditTrail()
@@ -70,6 +75,10 @@ class Picture:
             for record in records:
                 self.verdicts.take(record)
             self._remember_landing(partition, records)
+            return
+        if topic == _STATES:
+            for record in records:
+                self.snoozes.take(record)
             return
         take: Callable[[bytes], None] = {
             "telemetry": self.telemetry.take,

@@ -1,4 +1,4 @@
-"""Logging in, and what needs it: labels, redrives, replays."""
+"""Logging in, and what needs it: labels, snoozes, redrives, replays."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from aiohttp import web
 
 from features.errors import AssayError
 from streams.console.access import COOKIE, SESSION_S, is_same_site
-from streams.console.actions import give_label, label_of, start_redrive, start_replay
+from streams.console.actions import give_label, give_snooze, label_of, start_redrive, start_replay
 from streams.console.audit import Asked
 from streams.console.console import console_of, now_ms
 from streams.console.letters_view import source_of_text, wanted_of_query
@@ -15,6 +15,7 @@ from streams.console.replay_run import ReplayOrder
 from streams.console.replay_view import replay_view
 from streams.console.routes_look import FRESH_S, explain_job
 from streams.console.shell import form_of, page, settled, source_of, texts
+from streams.console.snooze_shelf import snooze_of
 
 LETTER_FIELDS = ("source", "code", "account", "from", "to", "partition", "offset")
 
@@ -73,6 +74,18 @@ async def label(request: web.Request) -> web.Response:
     asked = Asked(console.tell, "label", session.name, source_of(request), details)
     console.picture.labels.take(await asyncio.to_thread(give_label, console, asked, partition, intake))
     raise web.HTTPSeeOther(_back(fields.get("back", "")))
+
+
+async def snooze(request: web.Request) -> web.Response:
+    """Keep an alert back for a while, or not any more."""
+    session, fields = await form_of(request)
+    console = console_of(request)
+    said = snooze_of(fields, session.name, now_ms())
+    details = {"alert": said.kind, "subject": said.subject, "until_ms": said.until_ms, "reason": said.reason}
+    asked = Asked(console.tell, "snooze", session.name, source_of(request), details)
+    await asyncio.to_thread(give_snooze, console, asked, said)
+    console.picture.snoozes.said(said)
+    raise web.HTTPSeeOther("/alerts")
 
 
 async def redrive(request: web.Request) -> web.Response:
@@ -145,6 +158,7 @@ ROUTES = [
     web.post("/login", login),
     web.post("/logout", logout),
     web.post("/label", label),
+    web.post("/alerts/snooze", snooze),
     web.post("/letters/redrive", redrive),
     web.get("/replay", replay_page),
     web.post("/replay", replay),

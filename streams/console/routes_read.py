@@ -13,6 +13,7 @@ from streams.console.console import Console, console_of, now_ms
 from streams.console.places import place_in
 from streams.console.review_queue import Queue, review_queue
 from streams.console.shell import page
+from streams.console.snooze_shelf import END, SPANS
 from streams.console.verdict_book import Search
 from streams.console.view_live import live_view
 from streams.console.view_models import models_view
@@ -28,8 +29,12 @@ async def live(request: web.Request) -> web.Response:
 
 async def alerts(request: web.Request) -> web.Response:
     """What is in force, and what was told."""
-    shelf = console_of(request).picture.alerts
-    return page(request, "alerts.html", in_force=shelf.in_force(), told=shelf.told(MOST_ROWS), kinds=KINDS)
+    picture = console_of(request).picture
+    shelf, snoozes = picture.alerts, picture.snoozes.in_force(now_ms())
+    return page(
+        request, "alerts.html", in_force=shelf.in_force(), told=shelf.told(MOST_ROWS), kinds=KINDS, snoozes=snoozes,
+        spans=SPANS, end=END,
+    )  # fmt: skip
 
 
 async def verdicts(request: web.Request) -> web.Response:

@@ -11,9 +11,9 @@ from streams.console.feeder import Feeder
 from streams.console.lag import Place, Position
 from streams.console.picture import Followed, Picture
 from streams.console.positions import Positions
-from streams.console.sender import Sender
 from streams.console.tail import Tail
 from streams.publisher import Message
+from streams.sender import Sender
 from tests.streams.console.makers import verdict
 from tests.streams.console.site import wait_for
 from tests.streams.workers import produce

@@ -224,6 +224,26 @@ def test_an_analyst_labels_what_waits_for_review(served: Site, visitor: Visitor)
     page.screenshot(path=SCREENSHOTS / "audit-done-1280-light.png", full_page=True)
 
 
+def test_an_alert_is_snoozed_and_told_again(served: Site, visitor: Visitor) -> None:
+    visitor.log_in()
+    page = visitor.open("/alerts")
+    page.locator(".alerts summary", has_text="Snooze").first.click()
+    form = page.locator("form[action='/alerts/snooze']").first
+    form.locator("select[name=span]").select_option("8h")
+    form.get_by_label("Why").fill("the sale")
+    form.get_by_role("button", name="Snooze").click()
+    row = page.locator("section", has=page.get_by_role("heading", name="Snoozed")).locator("tbody tr")
+    expect(row).to_contain_text("the sale")
+    assert [fault for fault, found in FAULTS.items() if page.evaluate(found)] == []
+    page.screenshot(path=SCREENSHOTS / "alerts-snoozed-1280-light.png", full_page=True)
+    row.get_by_role("button", name="End").click()
+    expect(page.get_by_role("heading", name="Snoozed")).to_have_count(0)
+    said = [each for each in served.values("telemetry") if each["type"] == "snooze"]
+    assert [(each["by"], each["reason"]) for each in said] == [("ana", "the sale"), ("ana", "ended")]
+    assert said[1]["until_ms"] < said[0]["until_ms"]
+    assert [each["stage"] for each in served.values("audit") if each["action"] == "snooze"] == ["asked", "done"] * 2
+
+
 def test_dead_letters_go_back_once(served: Site, visitor: Visitor) -> None:
     visitor.log_in()
     page = visitor.open("/letters?code=not_json")
@@ -255,6 +275,6 @@ def test_a_replay_shows_what_another_model_would_have_decided(served: Site, visi
 
 
 def test_readers_see_no_buttons(visitor: Visitor, served: Site) -> None:
-    for path in ("/review", "/letters", "/replay", f"/event/{place_of(served, 'decline')}"):
+    for path in ("/alerts", "/review", "/letters", "/replay", f"/event/{place_of(served, 'decline')}"):
         page = visitor.open(path)
         expect(page.locator("form[method=post]")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""Writes single records and returns when the brokers have them: audit records and labels."""
+"""Writes single records and returns when the brokers have them: what people say, and the audit trail of it."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
 from features.errors import AssayError
-from streams.kafka_clients import advice
+from streams.kafka_clients import NO_RIGHT, advice
 from streams.publisher import Message
 
 _ANSWER_S: Final = 10.0
@@ -50,5 +50,10 @@ class Sender:
             raise AssayError(f"writing to {message.topic}: {error}") from None
         if not answers or answers[0] is not None:
             cause = answers[0] if answers else None
-            why = f"{cause.str()}; {advice(cause)}" if cause else "no answer from the broker"
-            raise AssayError(f"{message.topic} did not take the record: {why}")
+            what = (
+                advice(cause)
+                if cause is not None and cause.code() in NO_RIGHT
+                else "try again, it may be written twice"
+            )
+            why = "no answer from the brokers" if cause is None else cause.str()
+            raise AssayError(f"{message.topic} did not take the record: {why}; {what}")
