@@ -67,12 +67,12 @@ class Verdict(Struct, frozen=True, gc=False, kw_only=True):
         account_id: its account, the record's key.
         time_ms: its time.
         decision: what to do.
-        score: the model's probability of fraud; null when no model could be asked (`rules_only`), never a silent 0.
+        score: the model's probability of fraud; null when none counted (`rules_only`), never a silent 0.
         anomaly: the detector's score; null while it is not yet warm.
         expected_loss_minor: score times amount, in minor units of the base currency; null without a score.
         reasons: most telling first; none for `approve` unless asked for.
-        model: hash of the model in force.
-        policy: hash of the policy in force.
+        model: hash of the model that decided; under `rules_only` of the one in force.
+        policy: hash of its policy.
         at: where it was decided.
         flags: what a reader should know about how it was reached.
         schema: version of this shape.

@@ -19,7 +19,7 @@ from features.records import Coordinates, Reason, Verdict, encode
 from features.words import SLACK_BYTES, put_word, uncounted, word_at
 
 NO_NUMBER: Final = -1
-"""Value of a score in millionths where there is none."""
+"""Value of a score in millionths, or of an expected loss, where there is none."""
 _MILLION = 1_000_000
 _MOST_DIGITS = 20
 _ROOM = 7 * _MOST_DIGITS
@@ -52,6 +52,7 @@ class Numbers(NamedTuple):
     anomaly_micro: NDArray[np.int64]
     """Millionths, `NO_NUMBER` where there is none."""
     expected_loss_minor: NDArray[np.int64]
+    """0 or more, `NO_NUMBER` where there is none."""
     flags: NDArray[np.uint8]
     """Place among the sets of flags of the template."""
 
@@ -149,6 +150,13 @@ def _put_whole(out: NDArray[np.uint8], place: int, number: int) -> int:
 
 
 @compiled
+def _put_loss(out: NDArray[np.uint8], place: int, loss_minor: int) -> int:
+    if loss_minor < 0:
+        return _copy(out, place, _NULL, 0, _NULL_LENGTH)
+    return _put_whole(out, place, loss_minor)
+
+
+@compiled
 def _put_micro(out: NDArray[np.uint8], place: int, micro: int) -> int:
     """A number of millionths from 0 to 1000000 as the shortest decimal text that gives the same float64."""
     if micro < 0:
@@ -210,7 +218,7 @@ def _write(
         place = _put_text(out, place, common, 5)
         place = _put_micro(out, place, numbers.anomaly_micro[row])
         place = _put_text(out, place, common, 6)
-        place = _put_whole(out, place, numbers.expected_loss_minor[row])
+        place = _put_loss(out, place, numbers.expected_loss_minor[row])
         place = _put_text(out, place, common, 7)
         place = _put_text(out, place, reasons, row)
         place = _put_text(out, place, common, 8)

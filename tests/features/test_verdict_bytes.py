@@ -30,7 +30,7 @@ verdicts = st.builds(
     decision=st.sampled_from(DECISIONS),
     score=micro.map(lambda number: None if number is None else number / 10**6),
     anomaly=micro.map(lambda number: None if number is None else number / 10**6),
-    expected_loss_minor=numbers,
+    expected_loss_minor=st.none() | st.integers(0, 2**63 - 1),
     reasons=st.lists(st.just(REASON), max_size=2),
     model=st.just(MODEL),
     policy=st.just(POLICY),
@@ -63,7 +63,10 @@ def written(those: list[Verdict]) -> list[bytes]:
             decision=np.array([DECISIONS.index(each.decision) for each in those], dtype=np.uint8),
             score_micro=millionths([each.score for each in those]),
             anomaly_micro=millionths([each.anomaly for each in those]),
-            expected_loss_minor=np.array([each.expected_loss_minor for each in those], dtype=np.int64),
+            expected_loss_minor=np.array(
+                [NO_NUMBER if each.expected_loss_minor is None else each.expected_loss_minor for each in those],
+                dtype=np.int64,
+            ),
             flags=np.array([FLAGS.index(tuple(each.flags)) for each in those], dtype=np.uint8),
         ),
     )
