@@ -123,6 +123,8 @@ def read_artefact(directory: Path) -> Artefact:
             f"{directory / 'golden.json'}: expected rows of {len(names)} features, "
             f"got {golden.rows.shape[1]}; {_ADVICE}"
         )
+    policy = _policy(content["policy.json"], directory / "policy.json")
+    policy.check_features(names, str(directory / "policy.json"))
     return Artefact(
         id=hashlib.sha256(manifest_bytes).hexdigest(),
         policy_id=manifest.files["policy.json"],
@@ -130,7 +132,7 @@ def read_artefact(directory: Path) -> Artefact:
         manifest=manifest,
         model_text=content["model.txt"],
         trees=trees,
-        policy=_policy(content["policy.json"], directory / "policy.json"),
+        policy=policy,
         rates=_rates(content["rates.json"], directory / "rates.json"),
         golden=golden,
         reference=reference,
@@ -186,6 +188,7 @@ def write_artefact(
         "reference.json": reference.to_json(),
     }
     _reference(content["reference.json"], feature_set.names, destination / "reference.json")
+    policy.check_features(feature_set.names, str(destination / "policy.json"))
     manifest = Manifest(
         name=name,
         feature_set=FeatureSetName(version=feature_set.version, hash=feature_set.hash, names=feature_set.names),

@@ -6,12 +6,15 @@ holds the formula, `docs/policy.md` explains it with a worked example.
 """
 
 import hashlib
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from features.errors import AssayError
 from features.money import Currency
+from models.rules import AMOUNT, Rules
 
 MAX_MINOR = 10**12
 """No cost of a policy is larger, so that every expected cost stays exact enough in float64."""
@@ -98,6 +101,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         application: costs of an application for an account or for credit.
         anomaly_step_up_at: an approval becomes a step-up at or above this anomaly score (where step-up is on offer);
             null: the anomaly score decides nothing.
+        rules_only: what decides while no score counts (`models/rules.py`); not set: the mildest outcome on offer that
+            lets nothing simply pass (`models/substitution.py`). A policy without it has the bytes it always had.
+
+    Raises:
+        ValueError: a rule asks for an outcome that is not on offer for its kind of event.
 
     >>> policy = Policy.default()
     >>> Policy.from_json(policy.to_json(), "policy.json") == policy
@@ -110,6 +118,19 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     login: Costs
     application: Costs
     anomaly_step_up_at: Share | None = None
+    rules_only: Rules | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rules_only, UnsetType):
+            return
+        for kind in ("payment", "login", "application"):
+            costs, rules = getattr(self, kind), self.rules_only.of(kind)
+            for outcome in ("step_up", "review"):
+                if getattr(costs, outcome) is None and outcome in rules.outcomes:
+                    raise ValueError(
+                        f"expected outcomes that are on offer for a {kind}, got {outcome} in rules_only.{kind}: give "
+                        f"{kind}.{outcome} its costs, or let the rules ask for something else"
+                    )
 
     @classmethod
     def default(cls) -> "Policy":
@@ -145,6 +166,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 step_up=Treatment(cost_minor=150, abandon_share=0.08, fraud_pass_share=0.30),
                 review=Treatment(cost_minor=1_200, abandon_share=0.12, fraud_pass_share=0.08),
             ),
+            rules_only=Rules.default(),
         )
 
     @classmethod
@@ -166,6 +188,23 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise AssayError(
                 f"{where} is not a policy: {fault}. Correct it, see docs/policy.md for every field"
             ) from error
+
+    def check_features(self, names: Collection[str], where: str) -> None:
+        """Check that the rules look at features that there are.
+
+        Args:
+            names: of the feature set.
+            where: file name, for the error message.
+
+        Raises:
+            AssayError: a rule names another one; the message has its JSON path.
+        """
+        unknown = None if isinstance(self.rules_only, UnsetType) else self.rules_only.unknown(names)
+        if unknown is not None:
+            raise AssayError(
+                f"{where}: expected a feature of the model's feature set or {AMOUNT} at {unknown[0]}, "
+                f"got {unknown[1]}: take a name of docs/features.md"
+            )
 
     def to_json(self) -> bytes:
         """Canonical bytes: sorted keys, no white space, shortest numbers. Equal policies give equal bytes."""

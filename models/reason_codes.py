@@ -9,6 +9,7 @@ An analyst text is chosen by the feature's name (the first key that its name sta
 - ``{s}``, ``{es}``, ``{ies}``: plural endings, empty (or ``y``) after a value of 1;
 - ``{window}``: "10 minutes"; ``{definition}``: the feature's definition;
 - ``{told}``, ``{share}``: the text of the feature's own code, and the share of recent events as far out as this one;
+- ``{rule}``: a rule as the policy has it;
 - ``{usual}``: ", usually 0.4" with the account's own usual value, ", across accounts typically 2" with the median of
   legitimate events, or nothing where there is neither.
 
@@ -19,13 +20,17 @@ Customer texts name the principal reason, hold for high and low values alike, an
 
 from dataclasses import dataclass, field
 
-REGISTRY_VERSION = 3
+REGISTRY_VERSION = 4
 """Raised with each added, retired or reworded code."""
 
 ANOMALY = "ANO01"
 """The unusual-pattern detector, not the model, changed the outcome."""
 UNUSUAL = "ANO02"
 """An input of the unusual-pattern detector that is far out, told after `ANOMALY`."""
+RULE_MATCHED = "RUL01"
+"""A rule of the policy decided, because no score counted."""
+NO_RULE_MATCHED = "RUL02"
+"""No score counted and no rule spoke of the event."""
 GENERAL = "GEN01"
 """No single feature raised the score."""
 
@@ -43,6 +48,7 @@ FAMILIES = {
     "ENT": "Entities: what many accounts together show of a device, an address, a merchant or a recipient",
     "CTX": "Context of the event itself",
     "ANO": "Anomaly",
+    "RUL": "Rules: decided without a score",
     "GEN": "General",
 }
 """First three letters of a code to what its family is about, in the order of the docs."""
@@ -307,6 +313,21 @@ _CODES = (
         },
     ),
     ReasonCode(
+        RULE_MATCHED,
+        "a rule of the policy",
+        "What this activity is, compared with rules that hold for everybody",
+        {"rule": "{told} (rule: {rule})"},
+    ),
+    ReasonCode(
+        NO_RULE_MATCHED,
+        "no rule of the policy matched",
+        "What holds for all activity of this kind",
+        {
+            "otherwise": "no rule of the policy matched: what it says of all other events",
+            "no_rules": "the policy has no rules: the mildest answer that lets nothing simply pass",
+        },
+    ),
+    ReasonCode(
         GENERAL,
         "overall pattern",
         "The activity as a whole",
@@ -333,7 +354,8 @@ def reasons_markdown() -> str:
         "In an analyst text `{value}` is the value in words, `{window}` the window, and `{usual}` the account's own",
         'usual value (", usually 0.4"), else the median of legitimate events (", across accounts typically 2").',
         "A value that is not known is told as such, with the cause. `{told}` is the text of the feature's own code,",
-        "`{share}` the share of recent events, of all accounts, whose value lies as far out.",
+        "`{share}` the share of recent events, of all accounts, whose value lies as far out. While the breaker has put",
+        "rules in force there is one reason: the rule that matched, told as `{rule}`, or that none did.",
         "",
     ]
     for family, about in FAMILIES.items():

@@ -82,10 +82,15 @@ class FeatureReasons:
     """
 
     def __init__(self, feature_set: FeatureSet, baselines: NDArray[np.float64], money: Money) -> None:
+        self._feature_set = feature_set
         self._columns = [
             _column(feature_set, feature, baseline, money)
             for feature, baseline in zip(feature_set.features, baselines.tolist(), strict=True)
         ]
+
+    def reason_of(self, values: NDArray[np.float32], name: str) -> Reason:
+        """What the feature of that name tells where no model counts."""
+        return self.reason(values, self._feature_set.index[name], 0.0)
 
     def reason(self, values: NDArray[np.float32], column: int, contribution: float) -> Reason:
         """What the feature of that column tells on behalf of its code.

@@ -78,6 +78,9 @@ class Explainer:
         baselines: float64[f], median of each feature over legitimate training events, NaN where there is none.
         money: base currency, for the texts.
         detector_columns: int64[k], columns of the detector's inputs.
+
+    Attributes:
+        told: what each feature tells.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class Explainer:
         money: Money,
         detector_columns: NDArray[np.int64],
     ) -> None:
-        self._told = FeatureReasons(feature_set, baselines, money)
+        self.told = FeatureReasons(feature_set, baselines, money)
         self._detector_columns = detector_columns
         codes, code_of_column = np.unique(
             [feature.reason_code for feature in feature_set.features], return_inverse=True
@@ -122,14 +125,14 @@ class Explainer:
         for given, values, columns, totals, score in leading:
             for column, total in zip(columns, totals, strict=True):
                 if column >= 0:
-                    given.append(self._told.reason(values, column, total))
+                    given.append(self.told.reason(values, column, total))
             if not given:
                 given.append(_score_reason(GENERAL, "score", score, None))
         return reasons
 
     def _tail_reason(self, values: NDArray[np.float32], tail: Tail) -> Reason:
         """What the feature's own code would tell, and how rare that is."""
-        told = self._told.reason(values, tail.column, 0.0)
+        told = self.told.reason(values, tail.column, 0.0)
         share = exp(-abs(tail.depth))
         share_text = f"{100.0 * share:.2g}%" if share >= 0.0001 else "less than 0.01%"
         text = REASON_CODES[UNUSUAL].analyst["high" if tail.depth > 0.0 else "low"]

@@ -1,9 +1,9 @@
 """What takes the place of a model's decisions while the breaker is open.
 
-`step_up`: where the model reviews or declines, the customer is asked to prove who they are. So a broken model turns
-nobody away and floods no queue, and what it lets pass it still lets pass. Where the policy offers no step-up for that
-kind of event, a decline becomes a review; where it offers neither, the decision stays: approving what a model declines
-is nothing that a policy has ever allowed.
+Under `step_up`, where the model reviews or declines, the customer is asked to prove who they are. So a broken model
+turns nobody away and floods no queue, and what it lets pass it still lets pass. Where the policy offers no step-up for
+that kind of event, a decline becomes a review; where it offers neither, the decision stays: approving what a model
+declines is nothing that a policy has ever allowed.
 """
 
 from functools import lru_cache
@@ -40,6 +40,17 @@ def substituted(
     return outcome if in_force == CLOSED else _table(policy)[kind, outcome]
 
 
+def mildest_guard(costs: Costs) -> int:
+    """Index of the mildest outcome on offer that does not simply let an event pass.
+
+    >>> [OUTCOMES[mildest_guard(costs)] for costs in (Policy.default().payment, Policy.default().application)]
+    ['step_up', 'step_up']
+    """
+    if costs.step_up is not None:
+        return _STEP_UP
+    return _DECLINE if costs.review is None else _REVIEW
+
+
 @lru_cache(maxsize=16)
 def _table(policy: Policy) -> NDArray[np.uint8]:
     """By kind and outcome, the outcome that takes its place."""
@@ -52,6 +63,5 @@ def _table(policy: Policy) -> NDArray[np.uint8]:
 
 def _instead(costs: Costs) -> tuple[int, int]:
     """What takes the place of a review and of a decline."""
-    if costs.step_up is not None:
-        return _STEP_UP, _STEP_UP
-    return _REVIEW, _REVIEW if costs.review is not None else _DECLINE
+    guard = mildest_guard(costs)
+    return min(guard, _REVIEW), guard

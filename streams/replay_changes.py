@@ -66,7 +66,7 @@ def with_policy(model: ModelInForce, policy: Policy | None) -> ModelInForce:
     """The same model under another policy; it keeps its id, verdicts name the policy beside it.
 
     Raises:
-        AssayError: the policy is in another currency.
+        AssayError: the policy is in another currency, or its rules look at features that the model does not have.
     """
     if policy is None:
         return model
@@ -75,6 +75,7 @@ def with_policy(model: ModelInForce, policy: Policy | None) -> ModelInForce:
             f"expected a policy in {model.rates.base}, the currency of model {model.id[:16]}, got one in "
             f"{policy.currency}: set its currency and amounts"
         )
+    policy.check_features(model.feature_set.names, "the policy")
     policy_id = hashlib.sha256(policy.to_json()).hexdigest()
     return replace(model, artefact=replace(model.artefact, policy=policy, policy_id=policy_id))
 

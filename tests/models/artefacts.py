@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from features.money import Rates
 from models.artefact import Artefact, write_artefact
@@ -35,6 +36,10 @@ class SomeFeatures:
 
 
 FEATURE_SET = SomeFeatures()
+
+
+POLICY = msgspec.structs.replace(Policy.default(), rules_only=UNSET)
+"""Without rules: those of the built-in one name features that are not in this set."""
 
 
 def trained(**changes: object) -> Trained:
@@ -66,7 +71,7 @@ def make(directory: Path, seed: int = 1, model_text: str = "", **changes: object
         "model_text": text,
         "calibration": Calibration(kind="platt", low_slope=1.25, high_slope=1.25, intercept=-0.5),
         "detector": DetectorSpec(names=FEATURE_SET.names[:2], limits=((0.0, 1.0), (0.0, 40))),
-        "policy": Policy.default(),
+        "policy": POLICY,
         "rates": Rates.default(),
         "baselines": [0, None, float("nan"), *np.linspace(0, 1, FEATURES - 3)],
         "sample": random_rows(seed, 500, FEATURES),

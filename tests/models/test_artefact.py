@@ -13,9 +13,8 @@ from models.calibration import Calibration
 from models.detector import DetectorSpec
 from models.golden import Golden
 from models.manifest import FILES, MANIFEST
-from models.policy import Policy
 from models.trees import Trees
-from tests.models.artefacts import FEATURE_SET, FEATURES, SomeFeatures, make, reference, reseal, trained
+from tests.models.artefacts import FEATURE_SET, FEATURES, POLICY, SomeFeatures, make, reference, reseal, trained
 from tests.models.random_models import random_rows, train
 
 
@@ -43,7 +42,7 @@ def refusal(directory, feature_set=FEATURE_SET):
 
 
 def test_what_was_written_is_read(tmp_path):
-    policy = Policy.default()
+    policy = POLICY
     written = make(tmp_path / "m", policy=policy)
     read = load_artefact(tmp_path / "m", FEATURE_SET)
     assert read.id == written.id
@@ -92,7 +91,7 @@ def test_another_part_is_another_model(tmp_path, change):
 def test_the_policy_has_an_id_of_its_own(tmp_path):
     first, second = make(tmp_path / "a"), make(tmp_path / "b", seed=2)
     assert first.policy_id == second.policy_id
-    assert first.policy_id.startswith(Policy.default().policy_id)
+    assert first.policy_id.startswith(POLICY.policy_id)
 
 
 def test_nothing_is_left_beside_a_written_model(directory):

@@ -39,7 +39,8 @@ def test_each_number_is_part_of_the_identity():
         ("payment.insult_minor", 1),
         ("login.exposure_minor", 1),
         ("application.review.cost_minor", 1),
-        ("payment.step_up", None),
+        ("login.margin", 0.5),
+        ("rules_only.payment.otherwise", "decline"),
         ("anomaly_step_up_at", 0.9),
     ):
         policy_id = Policy.from_json(changed(path, value), "policy.json").policy_id
@@ -61,6 +62,11 @@ def test_each_number_is_part_of_the_identity():
         ("payment.marginn", 0.1, "marginn"),
         ("schema", 2, "$.schema"),
         ("payment.review.fraud_pass_share", 0.9, "review.fraud_pass_share <= step_up.fraud_pass_share (0.15), got 0.9"),
+        ("payment.step_up", None, "on offer for a payment, got step_up in rules_only.payment"),
+        ("rules_only.login.otherwise", "review", "on offer for a login, got review in rules_only.login"),
+        ("rules_only.payment.rules", [{"feature": "x", "outcome": "decline"}], "at_least and below in the rule on x"),
+        ("rules_only.payment.otherwise", "aprove", "$.rules_only.payment.otherwise"),
+        ("rules_only.application", None, "$.rules_only.application"),
         ("payment.review.abandon_share", 0.01, "review.abandon_share >= step_up.abandon_share (0.05), got 0.01"),
     ],
 )

@@ -7,9 +7,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from features.columns import PAYMENT
+from features.catalogue import FEATURES
+from features.columns import APPLICATION, LOGIN, PAYMENT
 from models.decision import OUTCOMES, decide, explain_costs
 from models.policy import Costs, Policy, Treatment
+from models.ruling import decide_by_rules
 
 TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
 
@@ -85,6 +87,49 @@ def test_the_example_names_the_numbers_of_the_built_in_policy():
     ]
     share = payment.margin / (payment.margin + payment.loss_given_fraud)
     assert f"about {share:.1%}".replace("%", " %") in TEXT
+
+
+def test_the_rules_of_the_example_are_a_policy():
+    example = re.search(r"```json\n\"rules_only\": (.+?)```", TEXT, flags=re.DOTALL).group(1)
+    document = msgspec.to_builtins(Policy.default()) | {"rules_only": msgspec.json.decode(example)}
+    policy = Policy.from_json(msgspec.json.encode(document), "policy.json")
+    policy.check_features(FEATURES.names, "policy.json")
+
+
+def by_rules(kind, amount_minor=0, **values):
+    """What the built-in rules decide about an event of which this is known."""
+    row = np.full((1, len(FEATURES)), np.nan, dtype=np.float32)
+    for name, value in values.items():
+        row[0, FEATURES.index[name]] = value
+    kinds = np.array([kind], dtype=np.uint8)
+    return OUTCOMES[decide_by_rules(Policy.default(), FEATURES.index, row, np.array([amount_minor]), kinds).outcome[0]]
+
+
+def test_the_built_in_rules_are_what_is_said_of_them():
+    """Each clause of the paragraph in turn, and its other side."""
+    assert "ten payments in ten minutes are declined" in TEXT
+    assert by_rules(PAYMENT, 100, account_payment_count_10m=10) == "decline"
+    assert by_rules(PAYMENT, 100, account_payment_count_10m=9) == "approve"
+    assert "1,000.00 and more is reviewed" in TEXT
+    assert by_rules(PAYMENT, 100_000) == "review"
+    assert by_rules(PAYMENT, 99_999) == "step_up"
+    assert "five payments or three failed logins in an hour, or a new device, ask for a step-up" in TEXT
+    for name, bound in (
+        ("account_payment_count_1h", 5),
+        ("account_failed_login_count_1h", 3),
+        ("account_device_is_new", 1),
+    ):
+        assert by_rules(PAYMENT, 100, **{name: bound}) == "step_up"
+        assert by_rules(PAYMENT, 100, **{name: bound - 1}) == "approve"
+    assert "less than\n50.00 passes, anything else is a step-up" in TEXT
+    assert by_rules(PAYMENT, 4_999) == "approve"
+    assert by_rules(PAYMENT, 5_000) == "step_up"
+    assert "A login with a known device passes, unless three failed within the hour" in TEXT
+    assert by_rules(LOGIN, account_device_is_new=0, account_failed_login_count_1h=2) == "approve"
+    assert by_rules(LOGIN, account_device_is_new=0, account_failed_login_count_1h=3) == "step_up"
+    assert by_rules(LOGIN, account_device_is_new=1) == by_rules(LOGIN) == "step_up"
+    assert "an\napplication is reviewed" in TEXT
+    assert by_rules(APPLICATION) == by_rules(APPLICATION, 100) == "review"
 
 
 def test_every_field_is_in_the_table():

@@ -7,10 +7,19 @@ from string import Formatter
 import pytest
 
 from features.catalogue import FEATURES
-from models.reason_codes import ANOMALY, FAMILIES, GENERAL, REASON_CODES, UNUSUAL, reasons_markdown
+from models.reason_codes import (
+    ANOMALY,
+    FAMILIES,
+    GENERAL,
+    NO_RULE_MATCHED,
+    REASON_CODES,
+    RULE_MATCHED,
+    UNUSUAL,
+    reasons_markdown,
+)
 
 DOCS = Path(__file__).parents[2] / "docs" / "reasons.md"
-PLACEHOLDERS = {"value", "percent", "s", "es", "ies", "window", "definition", "usual", "told", "share"}
+PLACEHOLDERS = {"value", "percent", "s", "es", "ies", "window", "definition", "usual", "told", "share", "rule"}
 CODES = list(REASON_CODES.values())
 
 
@@ -23,7 +32,7 @@ def test_every_feature_has_a_registered_code():
 
 def test_every_code_is_used_or_about_the_whole_event():
     used = {feature.reason_code for feature in FEATURES.features}
-    assert set(REASON_CODES) - used == {ANOMALY, UNUSUAL, GENERAL}
+    assert set(REASON_CODES) - used == {ANOMALY, UNUSUAL, RULE_MATCHED, NO_RULE_MATCHED, GENERAL}
 
 
 @pytest.mark.parametrize("code", CODES, ids=list(REASON_CODES))

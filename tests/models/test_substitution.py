@@ -3,6 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from features.columns import APPLICATION, LOGIN, PAYMENT
 from models.decision import OUTCOMES
@@ -19,7 +20,7 @@ def policy(name: str, *, step_up: bool, review: bool) -> Policy:
     changed = msgspec.structs.replace(
         costs, step_up=offered.step_up if step_up else None, review=offered.review if review else None
     )
-    return msgspec.structs.replace(Policy.default(), **{name: changed})
+    return msgspec.structs.replace(Policy.default(), rules_only=UNSET, **{name: changed})
 
 
 def decided(chosen: Policy, kind: int) -> list[str]:
