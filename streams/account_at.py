@@ -6,7 +6,7 @@ import msgspec
 
 from features.store import StateStore
 from streams.account_view import AccountView, view_of
-from streams.partition import stored_state
+from streams.fold_state import stored_state
 from streams.time_machine import TimeMachine
 
 

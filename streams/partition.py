@@ -18,10 +18,10 @@ from features.entity_table import NOTHING
 from features.errors import AssayError
 from features.keys import key_at
 from features.store import StateStore
-from models.watch_limits import InForce
 from streams.beside import AtOnce, Helper
 from streams.careful import TROUBLE_OUTSIDE, UnprocessableError, fold_carefully
 from streams.engine import Engine
+from streams.fold_state import FOLD, SCHEMA, FoldState, stored_state
 from streams.intake import Decoded, Trust, decode_batch
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
@@ -31,63 +31,12 @@ OpenModel = Callable[[str], ModelInForce]
 """Opens a model by its id; raises AssayError."""
 
 DEFAULT_HOT_BYTES = 256 << 20
-_FOLD = "fold"
 _DETECTOR = "detector"
 _LINKS = "links"
 _HOST = "entities"
-_SCHEMA = 4
 ALWAYS = sys.maxsize
 """As `careful_until`: whoever looks back is never in a hurry."""
 _log = logging.getLogger("assay.partition")
-
-
-class FoldState(msgspec.Struct, frozen=True):
-    """What is stored beside the accounts: where the fold stands.
-
-    Attributes:
-        schema: version of this record.
-        next_offset: offset from which the log goes on.
-        model: id of the model in force there.
-        first_model: id of the model with which this state was started.
-        feature_set: hash of the feature set that the accounts were kept for.
-        degraded: see `Engine.degraded`.
-        breaker: see `Engine.breaker`.
-        entities_offset: see `Engine.entities_offset`.
-    """
-
-    schema: int
-    next_offset: int
-    model: str
-    first_model: str
-    feature_set: str
-    degraded: bool
-    breaker: InForce
-    entities_offset: int
-
-
-class _Versioned(msgspec.Struct):
-    schema: int
-
-
-def stored_state(store: StateStore, partition: int) -> FoldState | None:
-    """Where the fold of a store stands; None if nothing was ever stored.
-
-    Raises:
-        AssayError: another version wrote it.
-    """
-    stored = store.get_value(_FOLD)
-    if stored is None:
-        return None
-    try:
-        schema = msgspec.json.decode(stored, type=_Versioned).schema
-        if schema == _SCHEMA:
-            return msgspec.json.decode(stored, type=FoldState)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        schema = None
-    raise AssayError(
-        f"state of partition {partition}: expected schema {_SCHEMA}, got {schema or 'none'}; "
-        "use the version that wrote it, or rebuild the state from the log in a fresh directory"
-    )
 
 
 class Partition:
@@ -218,7 +167,7 @@ class Partition:
         assert self._writing is None, "one checkpoint at a time"
         engine = self.engine
         state = FoldState(
-            schema=_SCHEMA,
+            schema=SCHEMA,
             next_offset=engine.next_offset,
             model=engine.model.id,
             first_model=self._first_model.id,
@@ -227,7 +176,7 @@ class Partition:
             breaker=engine.breaker,
             entities_offset=engine.entities_offset,
         )
-        own = {_FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state(), _LINKS: engine.links.state()}
+        own = {FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state(), _LINKS: engine.links.state()}
         if engine.host is not None:
             own[_HOST] = engine.host.state()
         packed = engine.accounts.cut()

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from features.errors import AssayError
 from features.rocks_store import RocksStore
 from streams.file_hashes import FileHashes
-from streams.partition import FoldState, stored_state
+from streams.fold_state import FoldState, stored_state
 from streams.remote_files import RemoteFiles
 from streams.snapshot_folder import DamagedSnapshotError, SnapshotFolder, topic_ids
 from streams.snapshot_manifest import Manifest, SnapshotFile, UnreadableManifestError, new_manifest

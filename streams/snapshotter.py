@@ -13,7 +13,7 @@ from pathlib import Path
 
 from features.errors import AssayError
 from features.rocks_store import RocksStore
-from streams.partition import stored_state
+from streams.fold_state import stored_state
 from streams.snapshots import SnapshotStore
 
 _log = logging.getLogger("assay.snapshotter")

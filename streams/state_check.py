@@ -6,7 +6,7 @@ from typing import NamedTuple
 from features.errors import AssayError
 from features.packing import hash_text, unpack
 from features.rocks_store import RocksStore
-from streams.partition import stored_state
+from streams.fold_state import stored_state
 
 _MOST_DAMAGES = 20
 _PROGRESS_EVERY = 1_000

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from features.errors import AssayError
 from features.rocks_store import DamagedStateError, RocksStore, StateInUseError
 from features.store import StateStore
+from streams.fold_state import stored_state
 from streams.history import Bounds
-from streams.partition import stored_state
 from streams.time_machine import Snapshots
 from streams.topic_identity import claim
 

@@ -7,7 +7,7 @@ copy: checkpoint, snapshot, restored state.
 
 from features.errors import AssayError
 from features.store import StateStore
-from streams.partition import stored_state
+from streams.fold_state import stored_state
 
 NOT_A_TOPIC = ""
 """The id of a log that is no topic of Kafka: a file, standard input, an archive.

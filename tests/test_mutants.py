@@ -25,9 +25,10 @@ from features.store import StateStore
 from models.scorer import Scorer
 from streams.catching_up import CatchingUp
 from streams.engine import Engine
+from streams.fold_state import FoldState
 from streams.log import LogRecord, Output, SetAside
 from streams.outbound import messages_of
-from streams.partition import FoldState, Partition
+from streams.partition import Partition
 from streams.publisher import AbortedError, Message, Publisher
 from streams.starting_point import starting_point
 from streams.worker import Worker

@@ -6,8 +6,8 @@ from typing import Any, Protocol, TypeVar
 
 from features.errors import AssayError
 from features.store import MemoryStore, StateStore
+from streams.fold_state import stored_state
 from streams.history import Bounds
-from streams.partition import stored_state
 from streams.worker import Worker
 from tests.memory_log import MemoryEventsLog, RefusedError
 from tests.world_helper import WorldHelper

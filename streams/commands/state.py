@@ -297,7 +297,7 @@ def _opened(store: "RocksStore") -> Iterator["RocksStore"]:
 
 def _described(directory: Path, number: int) -> dict[str, Any]:
     from features.rocks_store import RocksStore
-    from streams.partition import stored_state
+    from streams.fold_state import stored_state
     from streams.state_directory import bytes_in
     from streams.topic_identity import topic_id_of
 

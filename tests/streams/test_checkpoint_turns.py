@@ -6,9 +6,9 @@ import pytest
 
 from features.store import MemoryStore, StateStore
 from streams.config import load_config
+from streams.fold_state import stored_state
 from streams.history import Bounds
 from streams.outbound import targets_of
-from streams.partition import stored_state
 from streams.publisher import Message
 from streams.worker import Worker
 from tests.memory_broker import MemoryBroker

@@ -7,8 +7,8 @@ import pytest
 
 from features.rocks_store import RocksStore, StateInUseError
 from features.store import StateStore
+from streams.fold_state import FoldState, stored_state
 from streams.history import Bounds
-from streams.partition import FoldState, stored_state
 from streams.snapshots import SnapshotStore
 from streams.state_keeper import DiskStates
 from streams.topic_identity import NOT_A_TOPIC, OtherLogError, topic_id_of, topic_id_value

@@ -10,8 +10,9 @@ from features.errors import AssayError
 from features.rocks_store import RocksStore
 from features.store import MemoryStore
 from streams.beside import AtOnce, Helper, InThread
+from streams.fold_state import stored_state
 from streams.log import LogRecord
-from streams.partition import Partition, stored_state
+from streams.partition import Partition
 from streams.signature import everybody
 from tests.streams.logs import START_MS, payment
 from tests.streams.small_model import small_model
