@@ -60,6 +60,7 @@ class Explained(NamedTuple):
         score: float64[n], probability of fraud as published.
         anomaly: float64[n], as published, NaN where the detector is not yet warm.
         tails: float64[n, k], see `models.detector.Anomalies`; None from a detector that cannot tell.
+        detector_columns: int64[k], columns of the detector's inputs; the detector need not be the model's own.
     """
 
     values: NDArray[np.float32]
@@ -68,6 +69,7 @@ class Explained(NamedTuple):
     score: NDArray[np.float64]
     anomaly: NDArray[np.float64]
     tails: NDArray[np.float64] | None
+    detector_columns: NDArray[np.int64]
 
 
 class Explainer:
@@ -77,21 +79,13 @@ class Explainer:
         feature_set: declarations, in column order.
         baselines: float64[f], median of each feature over legitimate training events, NaN where there is none.
         money: base currency, for the texts.
-        detector_columns: int64[k], columns of the detector's inputs.
 
     Attributes:
         told: what each feature tells.
     """
 
-    def __init__(
-        self,
-        feature_set: FeatureSet,
-        baselines: NDArray[np.float64],
-        money: Money,
-        detector_columns: NDArray[np.int64],
-    ) -> None:
+    def __init__(self, feature_set: FeatureSet, baselines: NDArray[np.float64], money: Money) -> None:
         self.told = FeatureReasons(feature_set, baselines, money)
-        self._detector_columns = detector_columns
         codes, code_of_column = np.unique(
             [feature.reason_code for feature in feature_set.features], return_inverse=True
         )
@@ -114,7 +108,7 @@ class Explainer:
         if threshold is not None:
             for row in np.flatnonzero((events.outcome == _STEP_UP) & (events.anomaly >= threshold)).tolist():
                 reasons[row].append(_score_reason(ANOMALY, "anomaly", float(events.anomaly[row]), threshold))
-                tails = leading_tails(events.tails, row, self._detector_columns)
+                tails = leading_tails(events.tails, row, events.detector_columns)
                 reasons[row] += [self._tail_reason(events.values[row], tail) for tail in tails]
                 told_before[row] = 1 + len(tails)
                 already_told[row, : len(tails)] = [tail.column for tail in tails]

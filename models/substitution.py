@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.columns import APPLICATION, LOGIN, PAYMENT
 from models.decision import OUTCOMES
 from models.policy import Costs, Policy
-from models.watch_limits import CLOSED, InForce
+from models.watch_limits import CLOSED, LAST_GOOD_MODEL, InForce
 
 _STEP_UP, _REVIEW, _DECLINE = (OUTCOMES.index(name) for name in ("step_up", "review", "decline"))
 
@@ -22,10 +22,10 @@ _STEP_UP, _REVIEW, _DECLINE = (OUTCOMES.index(name) for name in ("step_up", "rev
 def substituted(
     in_force: InForce, policy: Policy, outcome: NDArray[np.uint8], kind: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """What is decided instead of `outcome`, row by row; the same array while the breaker is closed.
+    """What is decided instead of `outcome`, row by row; the same array where a model decides by itself.
 
     Args:
-        in_force: what the log put in force.
+        in_force: what acts: under `closed` and `last_good_model` nothing takes the place of a model's decisions.
         policy: says what is on offer.
         outcome: uint8[n], index into `OUTCOMES`, as model and policy have it.
         kind: uint8[n], codes of `features.columns`; judged kinds only.
@@ -37,7 +37,7 @@ def substituted(
     >>> substituted(CLOSED, Policy.default(), every, logins) is every
     True
     """
-    return outcome if in_force == CLOSED else _table(policy)[kind, outcome]
+    return outcome if in_force in (CLOSED, LAST_GOOD_MODEL) else _table(policy)[kind, outcome]
 
 
 def mildest_guard(costs: Costs) -> int:

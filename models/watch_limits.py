@@ -6,14 +6,17 @@ Shares are numbers from 0 to 1. A spread is a robust standard deviation (1.4826 
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-InForce = Literal["closed", "step_up"]
+InForce = Literal["closed", "step_up", "last_good_model", "rules_only"]
 """What a breaker marker in the log can put in force; `closed`: the model decides."""
-IN_FORCE: Final[tuple[InForce, ...]] = ("closed", "step_up")
+IN_FORCE: Final[tuple[InForce, ...]] = ("closed", "step_up", "last_good_model", "rules_only")
 CLOSED: Final[InForce] = "closed"
+STEP_UP: Final[InForce] = "step_up"
+LAST_GOOD_MODEL: Final[InForce] = "last_good_model"
+RULES_ONLY: Final[InForce] = "rules_only"
 
-BreakerAction = Literal["step_up", "none"]
-"""What takes the place of reviews and declines while the breaker is open; `none`: nothing, it is only told."""
-BREAKER_ACTIONS: Final[tuple[BreakerAction, ...]] = ("step_up", "none")
+BreakerAction = Literal["step_up", "last_good_model", "rules_only", "none"]
+"""What decides while the breaker is open; `none`: the model goes on, it is only told."""
+BREAKER_ACTIONS: Final[tuple[BreakerAction, ...]] = ("step_up", "last_good_model", "rules_only", "none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def account_in(store: StateStore, account_id: str, partition: int, currency: str
         source="its state directory, as of the last checkpoint",
         model=stands.model,
         degraded=stands.degraded,
-        breaker=stands.breaker,
+        breaker=stands.standing.breaker,
         currency=currency,
         account=view,
     )

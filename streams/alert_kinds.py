@@ -127,6 +127,8 @@ def concern_of(finding: Finding) -> Concern:
 
 _DECIDES: Final[dict[BreakerAction, str]] = {
     "step_up": "a step-up takes the place of reviews and declines",
+    "last_good_model": "the last good model decides, or where none is known a step-up in place of reviews and declines",
+    "rules_only": "the rules of the policy decide, without a score",
     "none": "and the model goes on deciding (warm.breaker_action is none)",
 }
 

@@ -17,7 +17,7 @@ def in_force_after(transition: Transition) -> InForce:
     >>> in_force_after(opened)
     'step_up'
     """
-    return "step_up" if transition.action == "step_up" else CLOSED
+    return CLOSED if transition.action is None or transition.action == "none" else transition.action
 
 
 def marker_of(transition: Transition) -> Marker:

@@ -119,7 +119,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "warm.breaker_action",
         "step_up",
-        "what takes the place of reviews and declines while the breaker is open; none: it is only told",
+        "what decides while the breaker is open; none: the model goes on, it is only told",
         choices=BREAKER_ACTIONS,
     ),
     Setting("alerts.repeat_hours", 4.0, "an alert that goes on is told again after so long", least=0.1),

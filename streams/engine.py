@@ -1,7 +1,7 @@
 """The engine is a fold: `fold(state, batch) -> (state, output)`. It touches no clock, disk or network.
 
-The state of one partition is its accounts, its online detector, the model and the breaker in force and the next offset.
-Live scoring, recovery, replay and scoring a file are all this fold over a log; how the log is cut into batches never
+The state of one partition is its accounts, its online detector, what the log has put in force and the next offset. Live
+scoring, recovery, replay and scoring a file are all this fold over a log; how the log is cut into batches never
 shows in what comes out. The shell (`streams/partition.py`) brings in the accounts and models that a batch needs and
 carries out what is returned.
 """
@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from features.accounts import Accounts
-from features.columns import JUDGED_KINDS, KIND_NAMES, NO_SCORE
+from features.columns import JUDGED_KINDS, KIND_NAMES
 from features.conversion import currency_name, to_base_minor, without_rate
 from features.decode import marked
 from features.entity_features import entity_plan, fill_entities
@@ -26,24 +26,20 @@ from features.kernel import APPLIED, CONFLICT, DUPLICATE
 from features.link_collector import LinkCollector
 from features.links import Flushes, flushes_json, joined
 from features.verdict_bytes import Numbers, stretches, template, verdict_bytes
-from models.decision import OUTCOMES, decide
+from models.decision import OUTCOMES
 from models.detector import Detector, build
-from models.substitution import substituted
 from models.summary import count_batch, is_sampled
 from models.watch_limits import CLOSED, IN_FORCE, InForce
-from streams.flags import (
-    COUNTED_FLAGS,
-    DEGRADED_BIT,
-    EVERY_DEGRADED_SET_OF_FLAGS,
-    EVERY_SET_OF_FLAGS,
-)
+from streams.deciding import Deciding, deciding, judge
+from streams.flags import COUNTED_FLAGS, engine_bits, sets_of_flags
 from streams.intake import Decoded
 from streams.log import Counted, JudgedFeatures, Outgoing, Output, SetAside, rows_of
 from streams.model_in_force import ModelInForce
 from streams.outcomes import outcomes_of
 from streams.profiles import NoProfiles, Profiles
-from streams.scores import MICRO, Scores, reasons_of
+from streams.scores import Scores, reasons_of
 from streams.segment import Segment
+from streams.standing import Standing
 from streams.visible import Visible
 
 _IS_JUDGED = np.isin(np.arange(256), JUDGED_KINDS)
@@ -60,7 +56,8 @@ class Memory(NamedTuple):
     host_state: bytes
     model: ModelInForce
     degraded: bool
-    breaker: InForce
+    standing: Standing
+    stand_in: ModelInForce | None
     entities_offset: int
     next_offset: int
 
@@ -70,7 +67,7 @@ class Engine:
 
     Attributes:
         partition: number of the partition, as it appears in verdicts.
-        model: the model in force.
+        model: the model that the log asks for, or the one before it.
         accounts: hot accounts; the shell loads and stores them.
         detector: online detector of the partition.
         links: what the partition has to tell about entities.
@@ -82,7 +79,8 @@ class Engine:
         sample_one_in: features of one in so many events are counted for telemetry; 0: nothing is counted.
         degraded: the log asked for a model that could not be opened: the one before it goes on judging, and every
             verdict says so.
-        breaker: what the log put in place of the model's decisions; while it is not closed every verdict says degraded.
+        standing: what the log has put in force; while its breaker is not closed every verdict says degraded.
+        stand_in: the last good model, while the breaker wants it to decide and it could be opened; else None.
         heeds_breaker: whether breaker markers take effect; a replay that asks what another model would have decided
             passes over them, because they answered to the model that was there.
     """
@@ -109,7 +107,8 @@ class Engine:
         self._visible = Visible(self.entities_offset)
         self.next_offset = 0
         self.degraded = False
-        self.breaker: InForce = CLOSED
+        self.standing = Standing.at_start(model.id)
+        self.stand_in: ModelInForce | None = None
         self.heeds_breaker = True
         self.keep_features = keep_features
         self.sample_one_in = sample_one_in
@@ -120,7 +119,8 @@ class Engine:
         Args:
             batch: decoded records, offsets rising from `next_offset`. The accounts that it names are in memory,
                 except those that have no past.
-            models: what each model marker in the batch asks for; None if that model could not be opened.
+            models: what each model marker in the batch asks for, and each model that has to stand in behind one of its
+                markers (`streams.standing`); None if that model could not be opened.
             publishing: whether records to publish are made; without, the state goes the same way and much sooner.
         """
         output = Output(publishing=publishing)
@@ -156,7 +156,7 @@ class Engine:
         accounts = self.accounts.remember(account_ids)
         links = self.links.state()
         host = b"" if self.host is None else self.host.state()
-        in_force = (self.model, self.degraded, self.breaker, self.entities_offset)
+        in_force = (self.model, self.degraded, self.standing, self.stand_in, self.entities_offset)
         return Memory(accounts, self.detector, state, links, host, *in_force, self.next_offset)
 
     def bring_back(self, memory: Memory, account_ids: Sequence[str]) -> None:
@@ -167,8 +167,24 @@ class Engine:
         self.links.restore(memory.links_state)
         if self.host is not None:
             self.host.restore(memory.host_state)
-        self.model, self.degraded, self.breaker = memory.model, memory.degraded, memory.breaker
+        self.model, self.degraded = memory.model, memory.degraded
+        self.standing, self.stand_in = memory.standing, memory.stand_in
         self.entities_offset, self.next_offset = memory.entities_offset, memory.next_offset
+
+    @property
+    def breaker(self) -> InForce:
+        """What the log put in place of the model's decisions."""
+        return self.standing.breaker
+
+    @property
+    def deciding(self) -> Deciding:
+        """Who decides about the next event."""
+        return deciding(self.breaker, self.model, self.stand_in)
+
+    @property
+    def lacks_model(self) -> bool:
+        """Whether the log asks for a model that could not be opened: to judge, or to stand in."""
+        return self.degraded or (self.standing.stand_in is not None and self.stand_in is None)
 
     @property
     def _says_degraded(self) -> bool:
@@ -198,13 +214,14 @@ class Engine:
         self, marker: Marker, place: int, models: Mapping[str, ModelInForce | None], output: Output
     ) -> None:
         if marker.marker == "breaker":
-            self._set_breaker(marker, place, output)
+            self._set_breaker(marker, place, models, output)
             return
         if marker.marker != "model":
             expected = "marker of type model, breaker or entities; this version knows no other"
             output.set_aside.append(SetAside(place, InvalidRecord("marker", "$.marker", expected, marker.marker)))
             return
         output.kinds["marker"] = output.kinds.get("marker", 0) + 1
+        self._move_on(marker, models)
         model = models[marker.value]
         if model is None:
             self.degraded = True
@@ -215,7 +232,14 @@ class Engine:
         self.model = model
         self.degraded = False
 
-    def _set_breaker(self, marker: Marker, place: int, output: Output) -> None:
+    def _move_on(self, marker: Marker, models: Mapping[str, ModelInForce | None]) -> None:
+        self.standing = self.standing.after(marker)
+        wanted = self.standing.stand_in
+        self.stand_in = None if wanted is None else models[wanted]
+
+    def _set_breaker(
+        self, marker: Marker, place: int, models: Mapping[str, ModelInForce | None], output: Output
+    ) -> None:
         if marker.value not in IN_FORCE:
             expected = f"one of {', '.join(IN_FORCE)}"
             got = describe(marker.value, expected)
@@ -223,7 +247,7 @@ class Engine:
             return
         output.kinds["marker"] = output.kinds.get("marker", 0) + 1
         if self.heeds_breaker:
-            self.breaker = marker.value
+            self._move_on(marker, models)
 
     def _fold_segment(self, batch: Decoded, start: int, end: int, output: Output) -> Flushes | None:
         """Fold the rows from `start` until `end`, among which there is no marker; the flushes that they close."""
@@ -262,33 +286,19 @@ class Engine:
         rows = np.flatnonzero((applied.status == APPLIED) & _IS_JUDGED[kinds])
         features = applied.features if len(rows) == len(kinds) else applied.features.take(rows, axis=0)
         anomalies = self.detector.anomalies(features, self.model.detector_columns, np.ones(len(rows), dtype=np.bool_))
-        anomaly = np.round(anomalies.score, 6)
-        score = self.model.scorer.score(features)
-        decisions = decide(self.model.policy, score, anomaly, segment.columns["amount_minor"][rows], kinds[rows])
-        outcome = substituted(self.breaker, self.model.policy, decisions.outcome, kinds[rows])
-        return Scores(
-            rows=rows,
-            features=features,
-            score=score,
-            anomaly=anomaly,
-            tails=anomalies.tails,
-            score_micro=np.rint(score * MICRO).astype(np.int64),
-            anomaly_micro=np.where(np.isnan(anomaly), NO_SCORE, np.rint(anomaly * MICRO)).astype(np.int64),
-            by_model=decisions.outcome,
-            outcome=outcome,
-            expected_loss_minor=decisions.expected_loss_minor,
-        )
+        return judge(self.deciding, rows, features, anomalies, segment.columns["amount_minor"][rows], kinds[rows])
 
     def _publish_verdicts(self, segment: Segment, scores: Scores, output: Output) -> None:
         batch, columns = segment.batch, segment.columns
         rows = segment.rows[scores.rows]
-        reasons, codes = reasons_of(self.model, scores)
+        who = self.deciding
+        reasons, codes = reasons_of(who.model, who.asked.detector_columns, scores)
         common = template(
             self.partition,
-            self.model.id[:16],
-            self.model.artefact.policy_id[:16],
+            who.model.id[:16],
+            who.model.artefact.policy_id[:16],
             OUTCOMES,
-            EVERY_DEGRADED_SET_OF_FLAGS if self._says_degraded else EVERY_SET_OF_FLAGS,
+            sets_of_flags(degraded=self._says_degraded, rules_only=who.by_rules),
         )
         values = verdict_bytes(
             common,
@@ -327,10 +337,11 @@ class Engine:
 
     def _counted(self, segment: Segment, scores: Scores, codes: Sequence[str]) -> Counted:
         offsets = segment.columns["offset"][scores.rows]
-        flags = segment.applied.flags[scores.rows].astype(np.int64) | (DEGRADED_BIT if self._says_degraded else 0)
+        flags = segment.applied.flags[scores.rows].astype(np.int64)
+        flags |= engine_bits(degraded=self._says_degraded, rules_only=self.deciding.by_rules)
         counts = count_batch(
-            scores.score,
-            scores.by_model,
+            scores.asked_score,
+            scores.by_asked,
             scores.outcome,
             codes,
             flags,

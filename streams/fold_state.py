@@ -6,11 +6,11 @@ import msgspec
 
 from features.errors import AssayError
 from features.store import StateStore
-from models.watch_limits import InForce
+from streams.standing import Standing
 
 FOLD: Final = "fold"
 """Name of the stored value."""
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 
 
 class FoldState(msgspec.Struct, frozen=True):
@@ -23,7 +23,8 @@ class FoldState(msgspec.Struct, frozen=True):
         first_model: id of the model with which this state was started.
         feature_set: hash of the feature set that the accounts were kept for.
         degraded: see `Engine.degraded`.
-        breaker: see `Engine.breaker`.
+        standing: see `Engine.standing`.
+        stand_in: id of `Engine.stand_in`; null: none stands in.
         entities_offset: see `Engine.entities_offset`.
     """
 
@@ -33,7 +34,8 @@ class FoldState(msgspec.Struct, frozen=True):
     first_model: str
     feature_set: str
     degraded: bool
-    breaker: InForce
+    standing: Standing
+    stand_in: str | None
     entities_offset: int
 
 

@@ -49,7 +49,7 @@ def outcomes_of(partition: int, feature_set: FeatureSet, segment: Segment, score
                 feature.name: None if value != value else value
                 for feature, value in zip(of_accounts, values, strict=True)
             }
-            flags = flag_names(int(applied.flags[row]) & APPROXIMATE, degraded=False)
+            flags = flag_names(int(applied.flags[row]) & APPROXIMATE)
         outcome = Outcome(
             event_id=label.event_id,
             judged_event_id=label.judged_event_id,

@@ -26,6 +26,7 @@ from streams.intake import Decoded, Trust, decode_batch
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
 from streams.profiles import Profiles
+from streams.standing import stand_ins
 
 OpenModel = Callable[[str], ModelInForce]
 """Opens a model by its id; raises AssayError."""
@@ -173,7 +174,8 @@ class Partition:
             first_model=self._first_model.id,
             feature_set=engine.model.feature_set.hash,
             degraded=engine.degraded,
-            breaker=engine.breaker,
+            standing=engine.standing,
+            stand_in=None if engine.stand_in is None else engine.stand_in.id,
             entities_offset=engine.entities_offset,
         )
         own = {FOLD: msgspec.json.encode(state), _DETECTOR: engine.detector.state(), _LINKS: engine.links.state()}
@@ -231,7 +233,8 @@ class Partition:
         self.checkpoint()  # so that the accounts are read back under the new feature set
         before, self.engine = self.engine, self._engine_with(model)
         self.engine.next_offset = before.next_offset
-        self.engine.breaker, self.engine.heeds_breaker = before.breaker, before.heeds_breaker
+        self.engine.standing, self.engine.heeds_breaker = before.standing, before.heeds_breaker
+        self.engine.stand_in = None if before.stand_in is None else open_model(before.stand_in.id)
         self.engine.entities_offset = before.entities_offset
         self.engine.links.restore(before.links.state())
         self._open_model = open_model
@@ -258,11 +261,22 @@ class Partition:
 
     def _fold(self, batch: Decoded, publishing: bool) -> Output:
         models = {name: self._opened(name) for name in batch.model_references()}
+        if self.engine.heeds_breaker:
+            wanted = stand_ins(self.engine.standing, (marker for _, marker in batch.markers()))
+            models |= {name: self._stand_in(name) for name in wanted - models.keys()}
         if self.engine.host is None:
             visible = max((*batch.entities_offsets(), self.engine.entities_offset))
             if visible > NOTHING:
                 self.engine.profiles.read_until(visible, self.engine.entities_offset)
-        return self.engine.fold(batch, models, publishing=publishing)
+        before = self.engine.standing
+        output = self.engine.fold(batch, models, publishing=publishing)
+        if self.engine.standing is not before and self.engine.standing.wants_in_vain:
+            _log.warning(
+                "partition %d: the breaker asks for the last good model and the log knows of none, so a step-up takes "
+                "the place of reviews and declines",
+                self.engine.partition,
+            )
+        return output
 
     def _decode(self, records: Sequence[LogRecord], trusted: Trust) -> Decoded:
         """Decode, and bring in the accounts."""
@@ -294,6 +308,25 @@ class Partition:
             )
             return None
 
+    def _stand_in(self, model_id: str) -> ModelInForce | None:
+        """The last good model; None, and said so, if it cannot be opened."""
+        here = self.engine.stand_in
+        if here is not None and here.id == model_id:
+            return here
+        try:
+            model = self.engine.model if model_id == self.engine.model.id else self._open_model(model_id)
+            self._check_currency(model)
+            return model
+        except AssayError as error:
+            _log.error(
+                "partition %d: the breaker asks for the last good model %s, which cannot be opened, so a step-up takes "
+                "the place of reviews and declines: %s",
+                self.engine.partition,
+                model_id[:16],
+                error,
+            )
+            return None
+
     def _check_currency(self, model: ModelInForce) -> None:
         base = self.engine.model.rates.base
         if model.rates.base != base:
@@ -318,7 +351,9 @@ class Partition:
         if state.model != self._first_model.id:
             self.engine = self._engine_with(self._open_model(state.model))
         self.engine.next_offset = state.next_offset
-        self.engine.degraded, self.engine.breaker = state.degraded, state.breaker
+        self.engine.degraded, self.engine.standing = state.degraded, state.standing
+        if state.stand_in is not None:
+            self.engine.stand_in = self._stand_in(state.stand_in)
         self.engine.entities_offset = state.entities_offset
         if self.engine.host is not None:
             self._restore_host(self.engine.host)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from features.errors import AssayError
 from features.feature import FeatureSet
 from models.policy import Policy
@@ -46,7 +48,8 @@ class Override:
         if held is not None:
             model = with_policy(held, policy)
             goes_on = partition.switch(model, lambda _: model)
-            partition.engine.breaker, partition.engine.heeds_breaker = CLOSED, False
+            partition.engine.standing = msgspec.structs.replace(partition.engine.standing, breaker=CLOSED)
+            partition.engine.stand_in, partition.engine.heeds_breaker = None, False
             return goes_on
         if policy is None:
             return True

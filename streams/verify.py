@@ -172,7 +172,7 @@ def _folded_through(
 def _stands(partition: Partition) -> set[str]:
     """What makes verdicts say that they are degraded."""
     engine = partition.engine
-    return ({"model"} if engine.degraded else set()) | ({"breaker"} if engine.breaker != CLOSED else set())
+    return ({"model"} if engine.lacks_model else set()) | ({"breaker"} if engine.breaker != CLOSED else set())
 
 
 def _recomputed(batch: Sequence[LogRecord], output: Output, stands: set[str]) -> dict[int, Recomputed]:

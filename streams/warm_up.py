@@ -45,7 +45,7 @@ def _explain(model: ModelInForce) -> None:
     values = model.artefact.golden.rows[:1]
     declined = np.full(1, OUTCOMES.index("decline"), dtype=np.uint8)
     contributions = model.scorer.contributions(values).values
-    events = Explained(values, contributions, declined, np.ones(1), np.full(1, np.nan), None)
+    events = Explained(values, contributions, declined, np.ones(1), np.full(1, np.nan), None, model.detector_columns)
     assert model.explainer.reasons(events, model.policy)[0]
 
 

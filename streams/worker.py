@@ -353,7 +353,7 @@ class Worker:
             behind = self._log.end(number) - owned.partition.next_offset
             self.metrics.lag_records.labels(str(number)).set(max(0, behind))
             accounts += len(owned.partition.engine.accounts)
-            degraded |= owned.partition.engine.degraded
+            degraded |= owned.partition.engine.lacks_model
             breaker_open |= owned.partition.engine.breaker != CLOSED
             model = owned.partition.engine.model
             not_compiled |= not model.scorer.is_compiled

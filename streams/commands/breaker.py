@@ -20,20 +20,25 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 
 
 class Action(StrEnum):
-    """What can be put in the place of reviews and declines."""
+    """What can decide in place of the model."""
 
     STEP_UP = "step_up"
+    LAST_GOOD_MODEL = "last_good_model"
+    RULES_ONLY = "rules_only"
 
 
 @app.command("set")
 def set_action(
-    action: Annotated[Action, typer.Argument(help="What takes the place of reviews and declines.")],
+    action: Annotated[Action, typer.Argument(help="What decides in place of the model.")],
     reason: ReasonOption,
     config_path: ConfigOption = None,
     bootstrap: BootstrapOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Open the breaker: one signed marker in every partition of the events log, in force from there on.
+
+    step_up: reviews and declines become a step-up. last_good_model: the newest model before this one under which the
+    breaker never opened. rules_only: the rules of the policy, without a score.
 
     Nothing closes it again but `assay breaker close`, or the watch, if it opens and closes the breaker meanwhile.
     """

@@ -311,7 +311,7 @@ def _described(directory: Path, number: int) -> dict[str, Any]:
             "first_model": stands.first_model if stands else None,
             "feature_set": stands.feature_set if stands else None,
             "degraded": stands.degraded if stands else None,
-            "breaker": stands.breaker if stands else None,
+            "breaker": stands.standing.breaker if stands else None,
             "accounts_estimated": opened.estimated_accounts(),
             "bytes": bytes_in(directory),
         }

@@ -38,9 +38,9 @@ def reasons(
         score=np.array([0.0123]),
         anomaly=np.array([anomaly]),
         tails=np.array([[depth for _, depth in tails]]) if tails else None,
+        detector_columns=np.array([FEATURES.index[name] for name, _ in tails], dtype=np.int64),
     )
-    inputs = np.array([FEATURES.index[name] for name, _ in tails], dtype=np.int64)
-    explainer = Explainer(FEATURES, column(baselines, NAN, np.float64), money, inputs)
+    explainer = Explainer(FEATURES, column(baselines, NAN, np.float64), money)
     (found,) = explainer.reasons(events, msgspec.structs.replace(Policy.default(), anomaly_step_up_at=threshold))
     return found
 

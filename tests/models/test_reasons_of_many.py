@@ -51,6 +51,7 @@ def random_events(seed: int, rows: int, tails: bool) -> Explained:
         score=np.round(generator.random(rows), 6),
         anomaly=anomaly,
         tails=generator.normal(size=(rows, len(INPUTS))) * 6.0 if tails else None,
+        detector_columns=INPUTS,
     )
 
 
@@ -89,7 +90,7 @@ def naive(baselines, events: Explained, policy: Policy, money: Money) -> list[li
 def test_many_at_once_are_those_of_the_definition(seed, rows, tails, money, threshold):
     events, baselines = random_events(seed, rows, tails), random_baselines(seed)
     policy = msgspec.structs.replace(Policy.default(), anomaly_step_up_at=threshold)
-    found = Explainer(FEATURES, baselines, money, INPUTS).reasons(events, policy)
+    found = Explainer(FEATURES, baselines, money).reasons(events, policy)
     assert encode(found) == encode(naive(baselines, events, policy, money))
 
 
@@ -100,7 +101,7 @@ def test_the_random_events_have_every_kind_of_reason_and_the_comparison_has_two_
     codes = {reason.code for given in expected for reason in given}
     assert {"ANO01", "ANO02", "GEN01", "CTX01"} < codes
     assert {len(given) for given in expected} == {1, 2, 3, 4}
-    explainer = Explainer(FEATURES, baselines, CURRENCIES[0], INPUTS)
+    explainer = Explainer(FEATURES, baselines, CURRENCIES[0])
     assert explainer.reasons(events, policy) == expected
     moved = events._replace(contributions=np.roll(events.contributions, 1, axis=1))
     assert explainer.reasons(moved, policy) != expected

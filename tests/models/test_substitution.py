@@ -52,3 +52,4 @@ def test_each_row_depends_on_its_own_kind() -> None:
         "step_up",
     ]
     assert substituted("closed", chosen, outcome, kinds) is outcome
+    assert substituted("last_good_model", chosen, outcome, kinds) is outcome

@@ -61,7 +61,12 @@ def entities_marker(number: int, visible: int, time_ms: int) -> bytes:
     return orjson.dumps(marker | {"value": str(visible)})
 
 
-def with_breaker(log: Sequence[bytes], seed: int, share: float = 0.02) -> list[bytes]:
+def with_breaker(
+    log: Sequence[bytes],
+    seed: int,
+    share: float = 0.02,
+    choices: Sequence[str] = ("step_up", "step_up", "closed", "no_such_action"),
+) -> list[bytes]:
     """The log with breaker markers put into it: some repeat what is in force, some ask for what no engine knows."""
     source = random.Random(seed)
     result: list[bytes] = []
@@ -71,9 +76,7 @@ def with_breaker(log: Sequence[bytes], seed: int, share: float = 0.02) -> list[b
         with suppress(orjson.JSONDecodeError, KeyError, TypeError):
             time_ms = max(time_ms, orjson.loads(value)["time_ms"])
         if source.random() < share:
-            result.append(
-                breaker_marker(number, source.choice(("step_up", "step_up", "closed", "rules_only")), time_ms)
-            )
+            result.append(breaker_marker(number, source.choice(choices), time_ms))
     return result
 
 

@@ -53,6 +53,8 @@ def test_it_is_opened_and_closed_by_hand(
     for number in range(PARTITIONS):
         mine = [orjson.loads(one.value() or b"") for one in verdicts if one.partition() == number]
         assert ["degraded" in verdict["flags"] for verdict in mine] == [True, False]
+    for action in ("last_good_model", "rules_only"):
+        assert orjson.loads(assay("breaker", "set", action, "--reason", "why", "--json").output)["breaker"] == action
     told = assay("explain", "0:0", "--bootstrap", bootstrap)
     assert told.code == 0, told.errors
     assert b"a step-up takes the place of reviews and declines: the new model declines everybody" in told.output
@@ -62,7 +64,7 @@ def test_it_is_opened_and_closed_by_hand(
     "arguments",
     [
         ["set"],
-        ["set", "rules_only", "--reason", "why"],
+        ["set", "nothing", "--reason", "why"],
         ["set", "step_up"],
         ["close"],
         ["close", "--reason", ""],

@@ -53,7 +53,7 @@ def in_force(log: list[LogRecord]) -> dict[int, str]:
     """What the breaker says at each offset: read off the log, without the engine."""
     stands, found = "closed", {}
     for record in log:
-        if b'"marker":"breaker"' in (record.value or b"") and b"rules_only" not in (record.value or b""):
+        if b'"marker":"breaker"' in (record.value or b"") and b"no_such_action" not in (record.value or b""):
             stands = orjson.loads(record.value or b"")["value"]
         found[record.offset] = stands
     return found
@@ -110,7 +110,7 @@ def test_the_stored_state_brings_the_breaker_back(place: int) -> None:
 def test_a_fold_that_has_to_be_careful_comes_to_the_same() -> None:
     """Undoing half a batch brings the breaker back too."""
     memory = partition().engine.remember([])
-    assert memory.breaker == "closed"
+    assert memory.standing.breaker == "closed"
     fold = partition(careful_until=ALWAYS)
     engine = fold.engine
     fold.fold(records([breaker_marker(1, "step_up", START_MS)]), everybody)
@@ -139,14 +139,14 @@ def test_a_marker_that_changes_nothing_is_harmless_and_one_nobody_knows_is_set_a
     log = [
         breaker_marker(1, "step_up", START_MS),
         breaker_marker(1, "step_up", START_MS),
-        breaker_marker(2, "last_good_model", START_MS),
+        breaker_marker(2, "no_such_action", START_MS),
         payment(3, "a1", START_MS),
     ]
     fold = partition()
     output = fold.fold(records(log), everybody)
     assert output.kinds == {"marker": 2, "payment": 1}
     assert [(item.place, item.error.code, item.error.path) for item in output.set_aside] == [(2, "marker", "$.value")]
-    assert output.set_aside[0].error.expected == "one of closed, step_up"
+    assert output.set_aside[0].error.expected == "one of closed, step_up, last_good_model, rules_only"
     assert orjson.loads(output.verdicts[0].value)["flags"] == ["cold_start", "degraded"]
 
 

@@ -10,6 +10,7 @@ from features.store import StateStore
 from streams.fold_state import FoldState, stored_state
 from streams.history import Bounds
 from streams.snapshots import SnapshotStore
+from streams.standing import Standing
 from streams.state_keeper import DiskStates
 from streams.topic_identity import NOT_A_TOPIC, OtherLogError, topic_id_of, topic_id_value
 
@@ -21,7 +22,17 @@ BOUNDS = Bounds(0, 1_000)
 
 def store_at(directory: Path, offset: int, topic_id: str = TOPIC_ID) -> None:
     """A state whose fold stands at `offset`, and which remembers it in an account too."""
-    state = FoldState(3, offset, "m" * 64, "m" * 64, "f" * 64, degraded=False, breaker="closed", entities_offset=-1)
+    state = FoldState(
+        4,
+        offset,
+        "m" * 64,
+        "m" * 64,
+        "f" * 64,
+        degraded=False,
+        standing=Standing.at_start("m" * 64),
+        stand_in=None,
+        entities_offset=-1,
+    )
     store = RocksStore(directory)
     store.write([("a1", str(offset).encode())], {"fold": msgspec.json.encode(state), **topic_id_value(topic_id)})
     store.close()

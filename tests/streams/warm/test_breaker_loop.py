@@ -54,6 +54,7 @@ class Seen(NamedTuple):
 
     decisions: set[str]
     degraded: set[bool]
+    deciders: set[str]
     changed: str | None
     alerts: list[str]
 
@@ -106,6 +107,7 @@ class Platform:
         return Seen(
             {verdict["decision"] for verdict in verdicts},
             {"degraded" in verdict["flags"] for verdict in verdicts},
+            {"rules" if "rules_only" in verdict["flags"] else verdict["model"] for verdict in verdicts},
             None if step.transition is None else step.transition.after,
             [f"{alert.alert} {alert.status}" for alert in step.alerts],
         )
@@ -151,6 +153,32 @@ def test_a_model_that_declines_everything_is_held_off_until_it_is_replaced() -> 
     assert all(one.degraded == {False} for one in probing)
     after = [platform.live() for _ in range(11)]
     assert all(one.degraded == {False} and one.changed is None for one in after)
+    told = [text for one in [*sound, *broken, *held, *waiting, *probing, *after] for text in one.alerts]
+    assert [text for text in told if text.startswith("breaker-open")] == [
+        "breaker-open firing",
+        "breaker-open resolved",
+    ]
+
+
+@pytest.mark.parametrize(("action", "decider"), [("last_good_model", small_model(1).id[:16]), ("rules_only", "rules")])
+def test_another_decides_while_a_model_declines_everything_until_that_is_well(
+    action: BreakerAction, decider: str
+) -> None:
+    platform = Platform(action)
+    sound = [platform.live() for _ in range(3)]
+    platform.put(model_marker(1, small_model(2).id, START_MS))
+    broken = platform.live_until("open")
+    assert {frozenset(one.deciders) for one in broken} == {frozenset({small_model(2).id[:16]})}
+    held = [platform.live() for _ in range(15)]  # what decides is well, and yet the model is seen to be no better
+    assert all(one.deciders == {decider} and one.decisions == {"step_up"} for one in held)
+    assert all(one.degraded == {True} and one.changed is None for one in held)
+    platform.put(model_marker(2, small_model(1).id, START_MS))
+    waiting = platform.live_until("probing")
+    assert len(waiting) == BreakerSettings().minutes_to_probe
+    assert all(one.degraded == {True} for one in waiting)
+    probing = platform.live_until("closed")
+    assert all(one.degraded == {False} and one.deciders == {small_model(1).id[:16]} for one in probing)
+    after = [platform.live() for _ in range(11)]
     told = [text for one in [*sound, *broken, *held, *waiting, *probing, *after] for text in one.alerts]
     assert [text for text in told if text.startswith("breaker-open")] == [
         "breaker-open firing",

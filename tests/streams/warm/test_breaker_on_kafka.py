@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import orjson
+import pytest
 from confluent_kafka import Message, Producer
 
 from features.store import MemoryStore
@@ -100,9 +101,13 @@ def folded(messages: list[Message]) -> dict[int, list[bytes]]:
     return verdicts
 
 
-def test_the_breaker_opens_decides_and_closes_again(broker: RunningBroker, topic: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ["step_up", "rules_only"])
+def test_the_breaker_opens_decides_and_closes_again(
+    broker: RunningBroker, topic: str, tmp_path: Path, action: str
+) -> None:
     bootstrap, events = broker.bootstrap_servers, f"{topic}events"
-    settings = warm_environment(bootstrap, topic, tmp_path, ASSAY_TELEMETRY_SAMPLE_ONE_IN="0")
+    own = {"ASSAY_TELEMETRY_SAMPLE_ONE_IN": "0", "ASSAY_WARM_BREAKER_ACTION": action}
+    settings = warm_environment(bootstrap, topic, tmp_path, **own)
     first_ms = int(time.time() * 1000) // MINUTE_MS * MINUTE_MS - 60 * MINUTE_MS
     send(bootstrap, f"{topic}telemetry", telemetry(first_ms, OUTAGE_MINUTES, outage=True))
     produce(bootstrap, events, burst(0, first_ms))
@@ -142,4 +147,8 @@ def test_the_breaker_opens_decides_and_closes_again(broker: RunningBroker, topic
         assert {"degraded" in verdict["flags"] for verdict in before + after} == {False}
         assert {verdict["decision"] for verdict in before} & {verdict["decision"] for verdict in after} & TURNED_AWAY
         assert {"degraded" in verdict["flags"] for verdict in under} == {True}
-        assert "step_up" in {verdict["decision"] for verdict in under} <= {"approve", "step_up"}
+        assert {verdict["score"] is None for verdict in under} == {action == "rules_only"}
+        if action == "rules_only":  # the rules of the small model's policy decline ten payments in ten minutes
+            assert {verdict["reasons"][0]["code"] for verdict in under if verdict["decision"] == "decline"} == {"RUL01"}
+        else:
+            assert "step_up" in {verdict["decision"] for verdict in under} <= {"approve", "step_up"}
