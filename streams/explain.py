@@ -13,8 +13,10 @@ from features.identity import hash64
 from features.packing import unpack
 from models.watch_limits import InForce
 from streams.account_view import AccountView, hash_digits, view_of
+from streams.deciding import Deciding
+from streams.explain_breaker import RulesView, breaker_text, rules_view
 from streams.explain_features import FeatureLine, ScoresView, feature_lines, scores_view
-from streams.explain_policy import PolicyView, breaker_text, policy_view
+from streams.explain_policy import PolicyView, policy_view
 from streams.intake import decode_record
 from streams.log import LogRecord, Output
 from streams.model_in_force import ModelInForce
@@ -32,9 +34,10 @@ class Witnessed(NamedTuple):
         record: as it stands there.
         event: what it says, or why it was refused.
         before: the packed account before it; None if the account had no past, or there is no account.
-        model: in force when it was judged; for a marker, after it.
+        model: that the log asked for when it was judged; for a marker, after it.
         degraded: whether the log asked for a model that could not be opened.
         breaker: what was in force in place of the model's decisions; for a marker, after it.
+        deciding: who decided under that; for a marker, who decides after it.
         output: of folding this record alone, with features.
     """
 
@@ -45,6 +48,7 @@ class Witnessed(NamedTuple):
     model: ModelInForce
     degraded: bool
     breaker: InForce
+    deciding: Deciding
     output: Output
 
 
@@ -60,12 +64,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         event: its fields; those of `PERSONAL` hidden unless asked for.
         account: its account before it.
         later: events of that history whose time is later than the event's: they do not count.
-        model: id of the model in force.
+        model: id of the model that decided: the one in force, or the one that stood in for it.
         policy: id of its policy.
         currency: base currency of all amounts but the event's own.
         features: those that moved the score most first.
-        scores: how the features became scores.
-        costs: how the scores became a decision.
+        scores: how the features became scores; null where no score counted.
+        costs: how the scores became a decision; null likewise.
+        rules: how the rules became one, where no score counted.
         verdict: byte for byte.
         outcome: of a label, byte for byte.
     """
@@ -84,6 +89,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     features: list[FeatureLine]
     scores: ScoresView | None
     costs: PolicyView | None
+    rules: RulesView | None
     verdict: msgspec.Raw | None
     outcome: msgspec.Raw | None
 
@@ -108,31 +114,37 @@ def witness(machine: TimeMachine, partition: int, offset: int, progress: Progres
         before = None if isinstance(event, InvalidRecord | Marker) else at.account(event.account_id)
         output = at.fold(records, machine.trusted)
         engine = at.engine
-        return Witnessed(partition, records[0], event, before, engine.model, engine.degraded, engine.breaker, output)
+        in_force = (engine.model, engine.degraded, engine.breaker, engine.deciding)
+        return Witnessed(partition, records[0], event, before, *in_force, output)
 
 
 def explain(seen: Witnessed, *, unmasked: bool = False) -> Explanation:
     """What became of a record; `unmasked` shows the fields of `PERSONAL` too."""
-    event, model = seen.event, seen.model
+    event, who = seen.event, seen.deciding
+    model = who.model
     account, later = None, 0
     if not isinstance(event, InvalidRecord | Marker):
         account = view_of(event.account_id, seen.before)
         later = sum(past.time_ms > event.time_ms for past in account.events)
     features: list[FeatureLine] = []
-    scores = costs = None
+    scores = costs = rules = None
     if seen.output.verdicts:
         (judged,) = seen.output.judged
         verdict = msgspec.json.decode(seen.output.verdicts[0].value)
         features = feature_lines(model, judged.features[0])
-        scores = scores_view(model, judged.features[0], verdict["anomaly"])
-        costs = policy_view(
-            model.policy,
-            score=scores.score,
-            anomaly=scores.anomaly,
-            amount_minor=int(judged.amount_base_minor[0]),
-            kind=int(judged.kind[0]),
-            breaker=seen.breaker,
-        )
+        amount_minor, kind = int(judged.amount_base_minor[0]), int(judged.kind[0])
+        if who.by_rules:
+            rules = rules_view(model, judged.features[0], amount_minor, kind)
+        else:
+            scores = scores_view(model, who.asked, judged.features[0], verdict["anomaly"])
+            costs = policy_view(
+                model.policy,
+                score=scores.score,
+                anomaly=scores.anomaly,
+                amount_minor=amount_minor,
+                kind=kind,
+                breaker=who.acts,
+            )
     return Explanation(
         partition=seen.partition,
         offset=seen.record.offset,
@@ -148,6 +160,7 @@ def explain(seen: Witnessed, *, unmasked: bool = False) -> Explanation:
         features=features,
         scores=scores,
         costs=costs,
+        rules=rules,
         verdict=msgspec.Raw(seen.output.verdicts[0].value) if seen.output.verdicts else None,
         outcome=msgspec.Raw(seen.output.outcomes[0].value) if seen.output.outcomes else None,
     )
@@ -180,7 +193,7 @@ def _said(seen: Witnessed) -> str:
     if isinstance(event, Marker):
         if event.marker == "breaker":
             why = f": {event.reason}" if event.reason else ""
-            return f"from here on the breaker is {breaker_text(seen.breaker)}{why}"
+            return f"from here on the breaker is {breaker_text(seen.breaker, seen.deciding)}{why}"
         if output.refused_models:
             return (
                 f"asks for model {event.value[:16]}, which could not be opened: {seen.model.id[:16]} goes on judging, "

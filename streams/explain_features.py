@@ -102,15 +102,24 @@ def feature_lines(model: ModelInForce, features: NDArray[np.float32]) -> list[Fe
     return sorted(lines, key=lambda line: -abs(line.contribution))
 
 
-def scores_view(model: ModelInForce, features: NDArray[np.float32], anomaly: float | None) -> ScoresView:
-    """From the features of one event, float32[f], to its scores; `anomaly` as published."""
+def scores_view(
+    model: ModelInForce, detecting: ModelInForce, features: NDArray[np.float32], anomaly: float | None
+) -> ScoresView:
+    """From the features of one event to its scores.
+
+    Args:
+        model: that decided.
+        detecting: whose detector runs: the same, unless another model stood in for it.
+        features: float32[f], as served.
+        anomaly: as published.
+    """
     row = features[np.newaxis]
     contributions = model.scorer.contributions(row)
     calibration = model.artefact.manifest.calibration
-    spec = model.detector
+    spec = detecting.detector
     inputs = [
         DetectorInput(name=name, value=_known(float(features[column])), low=low, high=high)
-        for name, column, (low, high) in zip(spec.names, model.detector_columns.tolist(), spec.limits, strict=True)
+        for name, column, (low, high) in zip(spec.names, detecting.detector_columns.tolist(), spec.limits, strict=True)
     ]
     return ScoresView(
         bias=contributions.bias,

@@ -58,9 +58,9 @@ class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
         turns: from the lowest score up; the first begins at 0.
         anomaly_step_up_at: anomaly score from which an approval becomes a step-up; null: none does.
         raised_by_anomaly: whether it did so here.
-        breaker: what the log had put in place of the model's decisions; ``closed``: nothing.
-        by_model: what model and policy decide.
-        decision: what was decided: another outcome where the breaker took the place of it.
+        breaker: what acted in place of the model that the log asks for; ``closed``: nothing.
+        by_model: what this model and policy decide.
+        decision: what was decided: another outcome where a step-up took the place of it.
     """
 
     score: float
@@ -94,7 +94,7 @@ def policy_view(
         anomaly: as published; None while the detector is not warm.
         amount_minor: base currency; 0 where the event has none.
         kind: code of a judged kind.
-        breaker: in force.
+        breaker: what acts.
     """
     costs = {PAYMENT: policy.payment, LOGIN: policy.login, APPLICATION: policy.application}[kind]
     is_amount = costs.exposure_from_amount and amount_minor > 0
@@ -135,15 +135,6 @@ def policy_view(
         by_model=OUTCOMES[by_model],
         decision=OUTCOMES[int(decided[0])],
     )
-
-
-def breaker_text(in_force: InForce) -> str:
-    """The breaker in words.
-
-    >>> breaker_text("step_up")
-    'open, and a step-up takes the place of reviews and declines'
-    """
-    return "closed" if in_force == CLOSED else "open, and a step-up takes the place of reviews and declines"
 
 
 def turns(policy: Policy, amount_minor: int, kind: int) -> list[Turn]:

@@ -8,10 +8,11 @@ import msgspec
 from features.money import EXPONENTS
 from features.records import Verdict
 from models.leading_codes import SMALLEST_CONTRIBUTION
-from models.watch_limits import CLOSED
+from models.watch_limits import CLOSED, LAST_GOOD_MODEL
 from models.wording import Money, money_text, number_text, value_text
 from streams.account_text import account_text, history_table
 from streams.explain import Explanation
+from streams.explain_breaker import RulesView
 from streams.explain_evidence import Evidence
 from streams.explain_features import FeatureLine, ScoresView
 from streams.explain_policy import PolicyView
@@ -44,6 +45,9 @@ def explanation_text(told: Explanation, *, all_features: bool = False, most_even
     if told.costs is not None:
         yield from ("", f"COSTS on average, in {told.currency}")
         yield from _costs_text(told.costs, money)
+    if told.rules is not None:
+        yield from ("", "RULES of the policy: the breaker is open (rules_only), no score counted")
+        yield from _rules_text(told.rules)
     if told.verdict is not None:
         verdict = msgspec.json.decode(told.verdict, type=Verdict)
         if verdict.reasons:
@@ -147,8 +151,20 @@ def _costs_text(costs: PolicyView, money: Money) -> Iterator[str]:
     if costs.anomaly_step_up_at is not None:
         did = "; it did" if costs.raised_by_anomaly else ""
         yield f"  an anomaly of {costs.anomaly_step_up_at:g} or more turns an approval into a step-up{did}"
-    if costs.breaker != CLOSED:
+    if costs.breaker == LAST_GOOD_MODEL:
+        yield "  the breaker is open (last_good_model): this model decides in place of the one that the log asks for"
+    elif costs.breaker != CLOSED:
         yield f"  the breaker is open ({costs.breaker}): {costs.by_model} of the model became {costs.decision}"
+
+
+def _rules_text(told: RulesView) -> Iterator[str]:
+    yield from aligned(
+        [
+            (line.rule, _number(line.value), line.outcome, "<- the first that matches" if line.decided else "")
+            for line in told.rules
+        ]
+    )
+    yield f"  otherwise {told.otherwise}"
 
 
 def _number(value: float | None) -> str:
