@@ -95,7 +95,8 @@ def review_queue(
         if verdict.decision not in WAITING or is_labelled(verdict):
             continue
         value = value_of_a_look(verdict, costs_of(verdict))
-        if value > 0:
+        by_rule = verdict.decision == "review" and verdict.expected_loss_minor is None
+        if value > 0 or by_rule:  # what a look at a review without a score is worth is not known: last, but not lost
             by_account.setdefault(verdict.account_id, []).append((value, verdict))
         else:
             worthless += 1

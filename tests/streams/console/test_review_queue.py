@@ -56,6 +56,14 @@ def test_what_was_looked_at_today_takes_from_the_capacity() -> None:
     assert queue(VERDICTS, capacity=3, looked_at=9).entries == []
 
 
+def test_a_review_that_a_rule_asked_for_comes_last_but_is_not_lost() -> None:
+    """Nobody knows what a look is worth where no score counted."""
+    ruled = [verdict(f"r{number}", "a9", "review", score=None, expected_loss_minor=None) for number in range(2)]
+    found = queue([*ruled, verdict("s1", "a8", "step_up", score=None, expected_loss_minor=None), *VERDICTS])
+    assert [entry.verdict.account_id for entry in found.entries] == ["a1", "a2", "a9"]
+    assert (found.entries[-1].others, found.entries[-1].value_minor, found.worthless) == (1, 0.0, 2)
+
+
 def test_without_a_review_in_the_policy_no_look_is_worth_anything() -> None:
     costs = Policy.default().login
     assert costs.review is None
@@ -84,7 +92,9 @@ def test_no_choice_of_one_event_an_account_is_worth_more(verdicts: list[Verdict]
         worth = value_of_a_look(each, COSTS)
         best_of_each[each.account_id] = max(worth, best_of_each.get(each.account_id, 0.0))
     best = sorted((worth for worth in best_of_each.values() if worth > 0), reverse=True)
-    assert [entry.value_minor for entry in found.entries] == best[:capacity]
+    worths = [entry.value_minor for entry in found.entries]
+    assert [worth for worth in worths if worth > 0] == best[:capacity]
+    assert worths == sorted(worths, reverse=True)
 
 
 @given(many, st.randoms(use_true_random=False))
