@@ -1,4 +1,4 @@
-"""`assay breaker`: open and close the circuit breaker by hand."""
+"""`assay breaker`: what the circuit breaker does now; open and close it by hand."""
 
 import time
 from enum import StrEnum
@@ -12,7 +12,9 @@ from models.watch_limits import CLOSED, InForce
 from streams.commands.config import ConfigOption
 from streams.config import load_config
 
-app = typer.Typer(no_args_is_help=True, help="The circuit breaker: put something simpler in the model's place by hand.")
+app = typer.Typer(
+    no_args_is_help=True, help="The circuit breaker: what decides now, and opening and closing it by hand."
+)
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stands in the log, at most 256 characters.")]
 BootstrapOption = Annotated[str | None, typer.Option("--bootstrap", help="Kafka brokers, HOST:PORT,…")]
@@ -59,11 +61,41 @@ def close(
     _put(CLOSED, reason, config_path, bootstrap, as_json)
 
 
+@app.command("show")
+def show(config_path: ConfigOption = None, bootstrap: BootstrapOption = None, as_json: JsonOption = False) -> None:
+    """Show what decides now, since when and why, as whoever changed it last has told `fraud.control`."""
+    import orjson
+
+    from streams.alert_desk import time_text
+    from streams.control import in_force
+    from streams.kafka_clients import connection
+    from streams.topic_reader import TopicReader
+
+    config = load_config(config_path, overrides={"kafka.bootstrap": bootstrap})
+    topic = f"{config.text('topics.prefix')}control"
+    with TopicReader(connection(config)) as reader:
+        low, high = reader.bounds(topic, 0)
+        marker = in_force(record for batch in reader.read(topic, 0, low, high) for record in batch).get("breaker")
+    if marker is None:
+        row: dict[str, str | None] = {"breaker": CLOSED, "since": None, "event_id": None, "reason": None}
+        text = f"{CLOSED}: nothing was ever put in the model's place"
+    else:
+        row = {
+            "breaker": marker.value,
+            "since": time_text(marker.time_ms),
+            "event_id": marker.event_id,
+            "reason": marker.reason,
+        }
+        text = f"{marker.value} since {time_text(marker.time_ms)}: {marker.reason or 'no reason was given'}"
+    typer.echo(orjson.dumps(row) if as_json else text)
+
+
 def _put(in_force: InForce, reason: str, config_path: Path | None, bootstrap: str | None, as_json: bool) -> None:
     import orjson
 
     from streams.admin import connect, look
     from streams.breaker_marker import MOST_REASON, marker_by_hand
+    from streams.control import control_message
     from streams.kafka_clients import connection
     from streams.marker_messages import marker_messages
     from streams.marker_writer import write_markers
@@ -77,15 +109,16 @@ def _put(in_force: InForce, reason: str, config_path: Path | None, bootstrap: st
             "markers need a signature before the engine takes them: set security.internal_key (or its file) to the key "
             "of the engine, or security.trust_internal where whoever can write the log is trusted"
         )
-    topic = f"{config.text('topics.prefix')}events"
+    topic, control = (f"{config.text('topics.prefix')}{name}" for name in ("events", "control"))
     settings = connection(config)
     client, _ = connect(settings)
-    found = look(client, [topic])
-    if topic not in found:
-        raise AssayError(f"topic {topic} is missing; create it with `assay topics apply`")
+    found = look(client, [topic, control])
+    for name in (topic, control):
+        if name not in found:
+            raise AssayError(f"topic {name} is missing; create it with `assay topics apply`")
     partitions = found[topic].partitions
     marker = marker_by_hand(in_force, reason, time.time_ns() // 1_000_000)
-    write_markers(settings, marker_messages(marker, topic, partitions, key))
+    write_markers(settings, [*marker_messages(marker, topic, partitions, key), control_message(marker, control)])
     row = {"breaker": in_force, "topic": topic, "partitions": partitions, "event_id": marker.event_id, "reason": reason}
     text = f"{topic}: the breaker is {in_force} in {partitions} partitions, from their next record on"
     typer.echo(orjson.dumps(row) if as_json else text)

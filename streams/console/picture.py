@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from features.events import Marker
 from streams.console.alert_shelf import AlertShelf
 from streams.console.audit import AuditTrail
 from streams.console.label_book import LabelBook
@@ -13,6 +14,7 @@ from streams.console.link_book import LinkBook
 from streams.console.snooze_shelf import SnoozeShelf
 from streams.console.telemetry_book import TelemetryBook
 from streams.console.verdict_book import VerdictBook
+from streams.control import in_force
 from streams.log import LogRecord
 from streams.topics import WATCH_STATES
 
@@ -44,6 +46,7 @@ def followed(history_ms: int, most_verdicts: int) -> tuple[Followed, ...]:
         Followed("labels", None, 100_000),
         Followed("links", None, 20_000),
         Followed("audit", None, 5_000),
+        Followed("control", None, 500),
     )
 
 
@@ -59,6 +62,7 @@ class Picture:
         self.verdicts = VerdictBook(most_verdicts)
         self.alerts = AlertShelf()
         self.snoozes = SnoozeShelf()
+        self.in_force: dict[str, Marker] = {}
         self.labels = LabelBook()
         self.links = LinkBook()
         self.audit = AuditTrail()
@@ -75,6 +79,9 @@ class Picture:
             for record in records:
                 self.verdicts.take(record)
             self._remember_landing(partition, records)
+            return
+        if topic == "control":
+            self.in_force |= in_force(records)
             return
         if topic == _STATES:
             for record in records:

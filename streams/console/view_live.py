@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from features.events import Marker
 from models.decision import OUTCOMES
+from models.watch_limits import CLOSED
 from models.wording import duration_text
 from streams.console import words
 from streams.console.alert_shelf import InForce
@@ -87,6 +89,7 @@ def live_view(picture: Picture, now_ms: int) -> Live:
             _latency(picture, now_ms),
             _behind(picture.engine_lag),
             _alarm(alerts),
+            _breaker(picture.in_force.get("breaker"), now_ms),
         ],
         charts=[_rate_chart(steps, start_ms, end_ms), _mix_chart(steps, start_ms, end_ms),
                 _latency_chart(picture, start_ms, now_ms), _score_chart(steps, start_ms, end_ms)],
@@ -179,6 +182,15 @@ def _alarm(alerts: list[InForce]) -> Figure:
     pages = sum(alert.newest.severity == "page" for alert in alerts)
     note = "one of them wakes somebody" if pages == 1 else f"{pages} of them wake somebody"
     return Figure("alerts in force", str(len(alerts)), note, "losing" if pages else "behind")
+
+
+def _breaker(newest: Marker | None, now_ms: int) -> Figure:
+    """What the control topic says; the alert of the breaker tells what the watch thinks of it."""
+    if newest is None or newest.value == CLOSED:
+        note = "the breaker is closed, as ever" if newest is None else f"again, {words.ago(newest.time_ms, now_ms)}"
+        return Figure("who decides", "the model", note, "good")
+    note = f"in the model's place, {words.ago(newest.time_ms, now_ms)}"
+    return Figure("who decides", newest.value.replace("_", " "), note, "losing")
 
 
 def _rate_chart(steps: list[Step], start_ms: int, end_ms: int) -> Chart:

@@ -23,6 +23,7 @@ from streams.admin import connect
 from streams.beside import InThread
 from streams.breaker_marker import marker_of
 from streams.config import Config
+from streams.control import control_message
 from streams.http_server import HttpServer
 from streams.kafka_clients import connection
 from streams.marker_messages import marker_messages
@@ -68,9 +69,9 @@ class WarmWorker:
         prefix = config.text("topics.prefix")
         topics, telemetry = label_topics(prefix), telemetry_topics(prefix)
         entities = EntityTopics(f"{prefix}links", f"{prefix}entities")
-        outcomes, ids_topic = f"{prefix}outcomes", f"{prefix}warm.{LABEL_IDS}"
+        outcomes, control, ids_topic = f"{prefix}outcomes", f"{prefix}control", f"{prefix}warm.{LABEL_IDS}"
         client, _ = connect(connection(config))
-        partitions = _check_topics(client, (*topics, ids_topic, outcomes), (*telemetry, *entities))
+        partitions = _check_topics(client, (*topics, ids_topic, outcomes), (*telemetry, *entities, control))
         internal_key = config.secret("security.internal_key").encode() or None
         if internal_key is None and not config.flag("security.trust_internal"):
             raise AssayError(
@@ -96,22 +97,17 @@ class WarmWorker:
         add_outcomes_agent(self.app, outcomes, telemetry.telemetry, send, *watching)
         open_reference, repeat_ms = references_of(config), int(config.number("alerts.repeat_hours") * HOUR_MS)
         limits = WatchLimits(breaker=BreakerSettings(action=_breaker_action(config)))
+        to_all = partial(marker_messages, topic=topics.events, partitions=partitions, internal_key=internal_key)
         TelemetryAgent(
             self.app,
             telemetry,
             lambda: TelemetryFold(TrafficWatch(open_reference, limits), repeat_ms),
-            lambda change: marker_messages(marker_of(change), topics.events, partitions, internal_key),
+            lambda change: [*to_all(marker_of(change)), control_message(marker_of(change), control)],
             send,
             self._told,
             *watching,
         )
-        self._add_entities(
-            config,
-            entities,
-            partial(marker_messages, topic=topics.events, partitions=partitions, internal_key=internal_key),
-            send,
-            ages,
-        )
+        self._add_entities(config, entities, to_all, send, ages)
         sources = frozenset({topics.labels, outcomes, telemetry.telemetry, entities.links})
         add_beat(self.app, self.liveness, sources)
 

@@ -41,10 +41,14 @@ def test_it_is_opened_and_closed_by_hand(
     assert opened.code == 0, opened.errors
     row = orjson.loads(opened.output)
     assert (row["breaker"], row["partitions"], row["topic"]) == ("step_up", PARTITIONS, events)
+    shown = orjson.loads(assay("breaker", "show", "--json").output)
+    assert (shown["breaker"], shown["event_id"]) == ("step_up", row["event_id"])
+    assert shown["reason"] == "the new model declines everybody"
     produce(bootstrap, events, payments(0))
     closed = assay("breaker", "close", "--reason", "another one is in force")
     assert closed.code == 0, closed.errors
     assert closed.output.decode() == f"{events}: the breaker is closed in 2 partitions, from their next record on\n"
+    assert b"another one is in force" in assay("breaker", "show").output
     produce(bootstrap, events, payments(10))
     with worker(settings, tmp_path / "engine") as engine:
         verdicts = read_all(bootstrap, [f"{topic}verdicts"], PARTITIONS, 2 * PARTITIONS)
@@ -87,6 +91,12 @@ def test_topics_that_are_missing_are_one_line(settings: dict[str, str], monkeypa
     refused = assay("breaker", "close", "--reason", "why")
     assert refused.code == 1
     assert "topic nobody.events is missing" in refused.errors
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_breaker_that_nobody_touched_is_closed() -> None:
+    shown = assay("breaker", "show")
+    assert (shown.code, shown.output) == (0, b"closed: nothing was ever put in the model's place\n")
 
 
 def test_what_the_broker_does_not_take_is_told(broker: RunningBroker, topic: str) -> None:

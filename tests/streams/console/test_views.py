@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.events import Marker
 from features.identity import hash64
 from features.links import FLUSH, LINK, MARK, VOLUME, Flushes
 from models.bins import SCORE_BINS
@@ -20,6 +21,8 @@ from streams.console.picture import Picture
 from streams.console.timeline import timeline
 from streams.console.view_live import live_view
 from streams.console.view_models import LEAST_ROWS, models_view
+from streams.control import control_message
+from streams.log import LogRecord
 from tests.streams.console.makers import of, verdict
 from tests.streams.small_model import small_model
 
@@ -91,8 +94,19 @@ def test_the_first_page_tells_rates_mix_lag_latency_and_alerts() -> None:
 def test_a_page_without_anything_says_so_and_invents_nothing() -> None:
     view = live_view(Picture(1_000), NOW_MS)
     assert "No telemetry" in view.said
-    assert {figure.value for figure in view.figures} == {"0", "–"}
+    assert {figure.value for figure in view.figures} == {"0", "–", "the model"}
+    assert view.figures[-1].note == "the breaker is closed, as ever"
     assert all(chart.is_empty or chart.id == "rate" for chart in view.charts)
+
+
+def test_the_first_page_tells_who_decides_in_place_of_the_model() -> None:
+    picture = Picture(1_000)
+    for value, shown, state in (("rules_only", "rules only", "losing"), ("closed", "the model", "good")):
+        marker = Marker(event_id=value, time_ms=NOW_MS - 120_000, marker="breaker", value=value)
+        picture.take("control", 0, [LogRecord(0, control_message(marker, "control").value, b"breaker")])
+        who = live_view(picture, NOW_MS).figures[-1]
+        assert (who.name, who.value, who.state) == ("who decides", shown, state)
+        assert who.note.endswith("2 minutes ago")
 
 
 def test_latencies_are_of_verdicts_whose_event_was_read() -> None:
