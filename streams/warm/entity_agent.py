@@ -26,6 +26,7 @@ from streams.log import LogRecord
 from streams.metrics import WarmMetrics
 from streams.publisher import Message
 from streams.warm.commit_age import CommitAges, Place
+from streams.warm.entity_copies import EntityCopies
 from streams.warm.entity_file import EntityFile
 from streams.warm.entity_step import EntityStep
 
@@ -62,6 +63,7 @@ class EntityAgent:
         topics: see there.
         reader: of both topics.
         file: where the step's state is kept.
+        copies: where it is kept for other machines; None: nowhere.
         publish: sends messages to one partition, waits until the broker has them; offset of the last one. Is called
             outside of the event loop.
         mark: tells every partition of the log that profiles up to an offset are visible, as of a time.
@@ -76,6 +78,7 @@ class EntityAgent:
         topics: EntityTopics,
         reader: Reader,
         file: EntityFile,
+        copies: EntityCopies | None,
         publish: Callable[[Sequence[Message]], int],
         mark: Callable[[int, int], Awaitable[None]],
         ages: CommitAges,
@@ -85,6 +88,7 @@ class EntityAgent:
         self._topics = topics
         self._reader = reader
         self._file = file
+        self._copies = copies
         self._publish = publish
         self._mark = mark
         self._ages = ages
@@ -119,7 +123,14 @@ class EntityAgent:
             await self._beside(self._fold, step, offset, value)
         self._ages.worked(Place(self._topics.links, 0), offset + 1, time.monotonic())
         if self._file.is_due(time.monotonic()):
-            await self._beside(lambda: self._file.write(step.state()))
+            await self._beside(self._keep, step)
+
+    def _keep(self, step: EntityStep) -> None:
+        """Write the state down, and let it be copied."""
+        state = step.state()
+        self._file.write(state)
+        if self._copies is not None:
+            self._copies.offer(step.next_offset, state, time.monotonic())
 
     def _fold(self, step: EntityStep, offset: int, value: bytes) -> None:
         """Fold one record and publish what it gives, unless that was published before."""
@@ -146,11 +157,15 @@ class EntityAgent:
                 await self._beside(self._fold, step, record.offset, record.value or b"")
 
     def _begin(self) -> EntityStep:
-        """A step that stands where the file says, else at the beginning; and what was published before."""
+        """A step that stands where file or copy says (the further one) or at the beginning; and what was published."""
         step = EntityStep(self._topics.entities)
         stored = self._file.read()
         if stored is not None:
-            step.restore(stored)
+            _restore(step, stored, str(self._file.path))
+        if self._copies is not None:
+            copied = self._copies.newest(beyond=step.next_offset)
+            if copied is not None:
+                _restore(step, copied, self._copies.where)
         self._begun_at = self._reader.bounds(self._topics.links, 0).high
         if step.next_offset > self._begun_at:
             raise AssayError(
@@ -182,3 +197,12 @@ class EntityAgent:
     async def _beside(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Outside of the event loop, which has to go on sending heartbeats; one call after the other."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+def _restore(step: EntityStep, state: bytes, where: str) -> None:
+    try:
+        step.restore(state)
+    except AssayError as error:
+        raise AssayError(
+            f"{where}: {error}; move it aside, and the profiles are worked out anew from all links that are kept"
+        ) from error

@@ -19,7 +19,7 @@ from features.events import Marker
 from features.records import Alert
 from features.windows import HOUR_MS
 from models.watch_limits import BREAKER_ACTIONS, BreakerAction, BreakerSettings, WatchLimits
-from streams.admin import connect
+from streams.admin import connect, topic_id
 from streams.beside import InThread
 from streams.breaker_marker import marker_of
 from streams.config import Config
@@ -29,12 +29,14 @@ from streams.kafka_clients import connection
 from streams.marker_messages import marker_messages
 from streams.metrics import WarmMetrics
 from streams.publisher import Message
+from streams.remote_files import RemoteFiles
 from streams.topic_reader import TopicReader
 from streams.topics import LABEL_IDS
 from streams.tracing import tracing_of
 from streams.warm.commit_age import CommitAges, Place
 from streams.warm.continuity import Continuity
 from streams.warm.entity_agent import EntityAgent, EntityTopics
+from streams.warm.entity_copies import EntityCopies
 from streams.warm.entity_file import EntityFile
 from streams.warm.entity_publisher import EntityPublisher
 from streams.warm.entity_step import entities_marker
@@ -107,6 +109,7 @@ class WarmWorker:
             self._told,
             *watching,
         )
+        self._copies = _copies_of(config, client, entities.links)
         self._add_entities(config, entities, to_all, send, ages)
         sources = frozenset({topics.labels, outcomes, telemetry.telemetry, entities.links})
         add_beat(self.app, self.liveness, sources)
@@ -129,6 +132,7 @@ class WarmWorker:
             topics,
             TopicReader(connection(config)),
             EntityFile(Path(config.text("warm.directory")) / "entities.state", config.number("warm.entities_seconds")),
+            self._copies,
             EntityPublisher(connection(config)).publish,
             mark,
             ages,
@@ -162,6 +166,8 @@ class WarmWorker:
         finally:
             self._tracing.close()
             self.liveness.stop()
+            if self._copies is not None:
+                self._copies.close()
 
 
 def add_beat(app: faust.App, liveness: Liveness, sources: frozenset[str]) -> None:
@@ -206,6 +212,15 @@ def _leave_for(error: BaseException) -> NoReturn:
     """An error of ours, or trouble outside that did not pass."""
     _log.error("a record could not be worked on", exc_info=error)
     leave(f"{type(error).__name__}: {error}")
+
+
+def _copies_of(config: Config, client: AdminClient, links: str) -> EntityCopies | None:
+    """Where the state of the entities is kept for other machines, if anywhere."""
+    url = config.text("snapshots.url")
+    if not url:
+        return None
+    every_s, helper = config.number("snapshots.every_seconds"), InThread("assay-entity-copies", in_no_hurry=True)
+    return EntityCopies(RemoteFiles(url), links, topic_id(client, links), every_s, helper)
 
 
 def _check_topics(client: AdminClient, partitioned: Sequence[str], single: Sequence[str]) -> int:

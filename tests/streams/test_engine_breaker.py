@@ -26,14 +26,14 @@ MILDER = {"approve": "approve", "step_up": "step_up", "review": "step_up", "decl
 
 
 _PAYMENT = Policy.default().payment
-_STEP_UP = Treatment(cost_minor=60, abandon_share=0.05, fraud_pass_share=0.15)
+_STEP_UP = Treatment(cost_minor=400, abandon_share=0.05, fraud_pass_share=0.15)
 HARSH = msgspec.structs.replace(
-    Policy.default(), payment=msgspec.structs.replace(_PAYMENT, insult_minor=100, step_up=_STEP_UP)
+    Policy.default(), payment=msgspec.structs.replace(_PAYMENT, insult_minor=500, step_up=_STEP_UP)
 )
 
 
 def open_harsh(model_id: str) -> ModelInForce:
-    """The small models under a policy that declines more often."""
+    """The small models under a policy that gives every decision often."""
     return with_policy(open_small(model_id), HARSH)
 
 

@@ -24,11 +24,13 @@ from features.columns import (
     empty_events,
 )
 from features.conversion import to_base_minor, without_rate
+from features.email_domain import domain_of
 from features.errors import InvalidRecord
 from features.event_rows import event_row
 from features.events import Application, Event, Label, Login, Marker, Payment, ProfileChange
 from features.identity import hash64
 from features.money import Rates
+from features.network import network_of
 from streams.intake import decode_batch
 from streams.log import LogRecord
 from streams.signature import everybody, nobody
@@ -40,7 +42,7 @@ HASHED = ("event_hash", "merchant", "device", "ip", "beneficiary")
 PAYMENT = Payment(
     event_id="p1", account_id="a1", time_ms=1_234, amount_minor=500, currency="EUR", method="p2p", merchant_id="m",
     mcc="0742", country="DE", channel="atm", device_id="d", ip="1.2.3.4", card_id="c", bin="00412345",
-    beneficiary_id="b", email="e", lat=1.5, lon=-2.5, authorization="declined",
+    beneficiary_id="b", email="e@x.org", lat=1.5, lon=-2.5, authorization="declined",
 )  # fmt: skip
 LOGIN = Login(event_id="s1", account_id="a1", time_ms=5, device_id="d", ip="i", country="FR", success=False)
 CHANGE = ProfileChange(event_id="c1", account_id="a1", time_ms=6, field="email", device_id="d", ip="i")
@@ -81,7 +83,8 @@ def test_a_payment_fills_every_column() -> None:
         expected(
             time_ms=1_234, event_hash="p1", amount_minor=500, merchant="m", device="d", ip="1.2.3.4", beneficiary="b",
             bin=412_345, latitude=1.5, longitude=-2.5, country=country_code("DE"), category=742, kind=1, marks=DECLINED,
-            context=METHODS["p2p"] + 16 * CHANNELS["atm"],
+            context=METHODS["p2p"] + 16 * CHANNELS["atm"], network=network_of("1.2.3.9"),
+            email_domain=domain_of("other@x.org"),
         ),
     )  # fmt: skip
     absent = expected()

@@ -169,13 +169,13 @@ def test_a_seek_ends_a_pause_and_every_record_from_there_on_comes_once(side: Sid
 
 
 def test_a_seek_right_after_a_pause_holds(side: Side) -> None:
-    side.write(*(side.event(b"%d" % number) for number in range(5)))
+    side.write(*(side.event(b"%d" % number, partition) for number in range(5) for partition in BOTH))
     reader = Reader(side, side.log(), pauses=BOTH)
     until(side, lambda: reader.owned == BOTH, reader)
     for number in BOTH:
         reader.log.seek(number, 3)
-    until(side, lambda: len(reader.records[0]) == 2, reader)
-    assert reader.values() == [b"3", b"4"]
+    until(side, lambda: all(len(reader.records[number]) == 2 for number in BOTH), reader)
+    assert [reader.values(number) for number in BOTH] == [[b"3", b"4"], [b"3", b"4"]]
 
 
 def test_a_pause_ends_with_the_ownership(side: Side) -> None:

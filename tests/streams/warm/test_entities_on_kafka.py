@@ -232,6 +232,35 @@ def test_after_kills_every_verdict_is_what_the_log_says(
         assert any(orjson.loads(verdict)["at"]["entities_offset"] > 0 for verdict in verdicts[number])
 
 
+def test_another_machine_goes_on_where_the_first_stood(broker: RunningBroker, topic: str, tmp_path: Path) -> None:
+    """The first one is gone with its disk; what it has folded is not folded again."""
+    bootstrap, events, links = broker.bootstrap_servers, f"{topic}events", f"{topic}links"
+    store = tmp_path / "store"
+    more = {"ASSAY_SNAPSHOTS_URL": str(store), "ASSAY_SNAPSHOTS_EVERY_SECONDS": "1", "ASSAY_WARM_ENTITIES_SECONDS": "1"}
+    settings = warm_environment(bootstrap, topic, tmp_path, **more)
+    log = [value for value in shared_log(900, seed=3) if is_event(value)]
+    watcher = Watcher(bootstrap, topic)
+    with worker(settings, tmp_path / "engine") as engine:
+        with warm_worker(settings, tmp_path / "first.log"):
+            sent = 0
+            while not (copied := sorted(store.rglob("*.state"))):
+                assert sent < len(log) - 300, (tmp_path / "first.log").read_text()
+                produce(bootstrap, events, keyed(log[sent : sent + 20]))
+                sent += 20
+                time.sleep(0.3)  # a copy is made a second after the first link was worked on
+            watcher.wait()
+        stood = int(copied[-1].name[:20])
+        other = settings | {"ASSAY_WARM_DIRECTORY": str(tmp_path / "another machine")}
+        with warm_worker(other, tmp_path / "second.log"):
+            produce(bootstrap, events, keyed(log[sent:]))
+            judged = len({orjson.loads(value)["event_id"] for value in log})
+            read_all(bootstrap, [f"{topic}verdicts"], PARTITIONS, judged)
+            watcher.wait()
+        assert stop(engine) == 0, (tmp_path / "engine").read_text()
+    assert without_repetition(everything(bootstrap, f"{topic}entities"), told_by(everything(bootstrap, links)))
+    assert f"links from {stood} on" in (tmp_path / "second.log").read_text()
+
+
 def is_event(value: bytes) -> bool:
     """Whether a record is an event of an account, and its first."""
     with suppress(orjson.JSONDecodeError):
