@@ -27,7 +27,7 @@ def traffic(links: int, accounts: int, seed: int, days: int = 30) -> NDArray[Any
     random = np.random.default_rng(seed)
     rows = np.zeros(links, dtype=LINK)
     account = np.minimum(random.pareto(1.2, links) * accounts / 50, accounts - 1).astype(np.uint64)
-    kind = random.choice(len(ENTITY_KINDS), links, p=(0.25, 0.25, 0.25, 0.15, 0.05, 0.05))
+    kind = random.choice(len(ENTITY_KINDS), links, p=(0.25, 0.25, 0.25, 0.15, 0.05, 0.05, 0.0))
     own = account * np.uint64(3) + random.integers(0, 3, links).astype(np.uint64)
     common = np.minimum(random.pareto(1.0, links) * 20, 19_999).astype(np.uint64)
     is_shared = np.isin(kind, (2, 4)) | ((kind == 1) & (random.random(links) < 0.4))

@@ -24,7 +24,8 @@ _START_DAY = 20_000
 _SIMULATED_KINDS = {
     "merchant": ("merchant_id", "hash(mcc)"),
     "device": ("device_id", "0"),
-    "ip": ("regexp_replace(ip, '[.][0-9]+$', '')", "0"),
+    "network": ("regexp_replace(ip, '[.][0-9]+$', '')", "0"),
+    "email_domain": ("regexp_extract(email, '@(.+)$', 1)", "0"),
     "bin": ("bin", "0"),
     "beneficiary": ("beneficiary_id", "0"),
 }
