@@ -19,6 +19,7 @@ import streams.engine
 import streams.worker
 from features.accounts import Accounts
 from features.catalogue import FEATURES
+from features.entity_table import NOTHING
 from features.errors import AssayError, InvalidRecord
 from features.link_collector import LinkCollector
 from features.store import StateStore
@@ -293,7 +294,27 @@ def what_a_record_of_trouble_closes_is_not_told(patch: pytest.MonkeyPatch) -> No
     patch.setattr(Engine, "fold", told_only_if_published)
 
 
+def an_event_sees_the_newest_profile(patch: pytest.MonkeyPatch) -> None:
+    fill = streams.engine.fill_entities
+
+    def fill_with_the_newest(plan: Any, versions: Any, events: Any, visible: Any, features: Any) -> None:
+        fill(plan, versions, events, np.where(visible >= 0, np.iinfo(np.int64).max, visible), features)
+
+    patch.setattr(streams.engine, "fill_entities", fill_with_the_newest)
+
+
+def what_is_visible_is_not_part_of_the_state(patch: pytest.MonkeyPatch) -> None:
+    restore = Partition._restore
+
+    def restore_without(partition: Partition, state: FoldState) -> None:
+        restore(partition, msgspec.structs.replace(state, entities_offset=NOTHING))
+
+    patch.setattr(Partition, "_restore", restore_without)
+
+
 MISTAKES: Sequence[Mistake] = (
+    an_event_sees_the_newest_profile,
+    what_is_visible_is_not_part_of_the_state,
     what_waits_to_be_told_is_not_part_of_the_state,
     what_a_record_of_trouble_closes_is_not_told,
     offsets_are_committed_before_the_verdicts,

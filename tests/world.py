@@ -34,6 +34,7 @@ from tests.memory_log import (
 )
 from tests.streams.logs import START_MS
 from tests.world_catch_up import CatchUpPlan, CatchUpWorld, draw_catch_up
+from tests.world_entities import WorldProfiles
 from tests.world_faults import draw_faults
 from tests.world_helper import WorldHelper
 from tests.world_process import BrokenPromiseError, Crashed, Disk, DiskStates, Process
@@ -247,6 +248,7 @@ class World:
             lambda: self._broker.now_s,
             catch_up,
             process.writer,
+            WorldProfiles(self._source),
         )
         process.worker = worker
         worker.join()

@@ -18,6 +18,7 @@ from streams.log import LogRecord
 from streams.partition import Partition
 from streams.signature import everybody
 from tests.memory_broker import MemoryBroker
+from tests.world_entities import WorldProfiles
 from tests.world_process import BrokenPromiseError, Crashed, Disk, OpenState, Process
 from tests.world_traffic import fragile_model, open_fragile
 
@@ -198,7 +199,8 @@ class _Folding:
             raise AssayError("the state is held by another process")
         self.disk.states.setdefault(self._partition, MemoryStore())  # the disk may have been lost meanwhile
         store = OpenState(self, self._partition)
-        partition = Partition(self._partition, store, fragile_model(1), open_fragile)
+        profiles = WorldProfiles(self._world.source)
+        partition = Partition(self._partition, store, fragile_model(1), open_fragile, profiles=profiles)
         if partition.next_offset != self.offset:
             raise AssayError(f"the state stands at {partition.next_offset}, not at {self.offset}")
         plan, broker = self._world.plan, self._world.broker
