@@ -25,8 +25,8 @@ demo: setup  ## simulate, train, score and show verdicts; no broker, no Docker, 
 console: setup  ## the console on demo data: broker, traffic, worker, warm path; needs Java and Maven
 	$(BIN)/assay console --demo
 
-test: setup  ## run every test, in three processes; starts its own real Kafka
-	$(BIN)/python -m pytest -n 3
+test: setup  ## run every test, in two processes; starts its own real Kafka
+	$(BIN)/python -m pytest -n 2
 
 check: setup  ## style, types, import direction, commands in the README
 	$(BIN)/ruff check .

@@ -3,8 +3,8 @@
 The client can lose an assignment: when members come and go at the same moment, librdkafka (2.16) now and then never
 tells a new member what its group has given it, leaves a partition to nobody, or lets a new member wait to be let in.
 All members go on sending heartbeats, so the group waits for nothing, and the partition stands still. Only the group
-knows, so it is asked now and then; a worker that disagrees with it for long has to leave and come back, and the group
-deals anew.
+knows, so it is asked now and then; a worker that disagrees with it for long has to leave it (`KafkaLog` sees to that)
+and come back, and the group deals anew.
 """
 
 import time

@@ -1,6 +1,7 @@
 """The events log on Kafka: the consumer, its group, and what a publisher needs of them."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from streams.watchdog import Watchdog
 
 _log = logging.getLogger("assay.kafka_log")
 _WATCHED_LONGER_S = 10.0
+_LEAVING_S = 5.0
 
 
 class KafkaLog:
@@ -71,7 +73,11 @@ class KafkaLog:
             raise self._failure
         self._fatal.raise_if_any()
         if self._assignments is not None:
-            self._assignments.check(self._consumer.memberid, self._owned)
+            try:
+                self._assignments.check(self._consumer.memberid, self._owned)
+            except AssayError:
+                self._leave_group()
+                raise
         readable = self._owned - self._paused  # the client may still hand out some of what was taken away
         messages: dict[int, list[Received]] = {}
         for message in received:
@@ -81,6 +87,18 @@ class KafkaLog:
             else:
                 self._refused(error, message)
         return {number: records_of(those) for number, those in messages.items() if number in readable}
+
+    def _leave_group(self) -> None:
+        """Let the group forget this member, so that it deals anew.
+
+        A static member that only ends keeps its place: it is given what it had when it comes back, and so is everybody
+        else, without a rebalance. Unsubscribing takes it out of the group.
+        """
+        until_s = time.monotonic() + _LEAVING_S
+        with self._watchdog.guard("leaving the group", _LEAVING_S + _WATCHED_LONGER_S):
+            self._consumer.unsubscribe()
+            while self._consumer.memberid() and time.monotonic() < until_s:
+                self._consumer.poll(0.1)  # partitions that it has are handed over in here
 
     def pause(self, partition: int) -> None:
         """See `EventsLog`; the client is told once it has the partition."""

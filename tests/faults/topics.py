@@ -124,7 +124,8 @@ class Progress:
 def describe_group(bootstrap: str, group: str) -> str:
     """What the broker says of a group and its members, for the message of a test that failed."""
     try:
-        found = AdminClient({"bootstrap.servers": bootstrap}).describe_consumer_groups([group])[group].result(10.0)
+        client = AdminClient({"bootstrap.servers": bootstrap})
+        found = client.describe_consumer_groups([group], request_timeout=8.0)[group].result(10.0)
     except KafkaException as error:
         return f"group {group}: {error.args[0].str()}"
     except TimeoutError:

@@ -184,7 +184,13 @@ def joined(
     monkeypatch.setattr("streams.assignments.EVERY_S", 0.1)
     monkeypatch.setattr("streams.assignments.PATIENCE_S", 0.5)
     events, name = f"{topic}events", f"{topic}engine"
-    settings = {**broker.client_settings, "group.id": name, "partition.assignment.strategy": "cooperative-sticky"}
+    settings = {
+        **broker.client_settings,
+        "group.id": name,
+        "group.instance.id": f"{name}-0",
+        "session.timeout.ms": 45_000,
+        "partition.assignment.strategy": "cooperative-sticky",
+    }
     client, _ = connect(broker.client_settings)
     watchdog = Watchdog(60.0)
     logs: list[KafkaLog] = []
@@ -214,3 +220,14 @@ def test_a_real_group_does_not_agree_with_a_member_that_was_never_told(
     with pytest.raises(AssayError, match="but the Kafka client handed out"):
         for _ in range(600):
             log.poll(1, 0.1)
+
+
+def test_a_static_member_that_leaves_is_forgotten_at_once(
+    joined: Callable[[type[KafkaLog]], KafkaLog], broker: RunningBroker, topic: str
+) -> None:
+    """Else the group would give it the same again when it comes back, and deal nothing anew."""
+    client, name = connect(broker.client_settings)[0], f"{topic}engine"
+    with pytest.raises(AssayError, match="but the Kafka client handed out"):
+        for log in [joined(_Silent)] * 600:
+            log.poll(1, 0.1)
+    assert client.describe_consumer_groups([name])[name].result().members == []
