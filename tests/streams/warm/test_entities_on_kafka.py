@@ -242,12 +242,17 @@ def test_another_machine_goes_on_where_the_first_stood(broker: RunningBroker, to
     watcher = Watcher(bootstrap, topic)
     with worker(settings, tmp_path / "engine") as engine:
         with warm_worker(settings, tmp_path / "first.log"):
-            sent = 0
+            sent = 200
+            produce(bootstrap, events, keyed(log[:sent]))
+            deadline_s = time.monotonic() + PATIENCE_S
+            while not everything(bootstrap, f"{topic}entities"):
+                assert time.monotonic() < deadline_s, (tmp_path / "first.log").read_text()
+                time.sleep(0.1)
             while not (copied := sorted(store.rglob("*.state"))):
-                assert sent < len(log) - 300, (tmp_path / "first.log").read_text()
-                produce(bootstrap, events, keyed(log[sent : sent + 20]))
-                sent += 20
-                time.sleep(0.3)  # a copy is made a second after the first link was worked on
+                assert sent < len(log) - 200, (tmp_path / "first.log").read_text()
+                produce(bootstrap, events, keyed(log[sent : sent + 4]))
+                sent += 4
+                time.sleep(0.3)  # a copy is made once links have come for some seconds
             watcher.wait()
         stood = int(copied[-1].name[:20])
         other = settings | {"ASSAY_WARM_DIRECTORY": str(tmp_path / "another machine")}
