@@ -72,7 +72,7 @@ def _level(kafka: Arena, load: Workload, directory: Path, share: int, capacity: 
         used_s, began_s = _used_s(judging, telling), time.monotonic()
         start_ms = _pace(kafka, load.values[history : history + count], directory, prefix, rate)
         wall_s = time.monotonic() - began_s - _HEAD_START_S
-        engine_s, warm_s = _used_s(judging, telling) - used_s
+        engine_s, warm_s = (_used_s(judging, telling) - used_s).tolist()
         _wait(reader, sides, prefix, history + count)
         topics = Topics(
             [_all(reader, f"{prefix}events", number) for number in range(PARTITIONS)],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 
 from benchmarks import ceiling, entities, entities_on_kafka, kafka, latency, rates, rivals
@@ -87,7 +88,7 @@ def test_profiles_are_what_the_links_say_and_become_visible(
     monkeypatch.setattr(entities, "RATE", 2_000.0)
     monkeypatch.setattr(entities_on_kafka, "LOADS", (25,))
     monkeypatch.setattr(entities_on_kafka, "WARM_UP_S", 0.0)
-    facts = entities.entities(tmp_path, small_cache, seed=1, repeats=1, events=20_000)
+    facts = orjson.loads(orjson.dumps(entities.entities(tmp_path, small_cache, seed=1, repeats=1, events=20_000)))
     assert facts["equal"] is True
     assert facts["ratio"] == 1 / facts["dense"]["cpu_s_per_s"] > 0
     for side in ("dense", "sparse"):
