@@ -11,15 +11,13 @@ import numpy as np
 from msgspec import UnsetType
 from numpy.typing import NDArray
 
-from features.columns import APPLICATION, LOGIN, PAYMENT
+from features.columns import JUDGED_KINDS, KIND_NAMES, PAYMENT
 from models.decision import OUTCOMES
 from models.policy import Policy
 from models.rules import AMOUNT, Rule
 from models.substitution import mildest_guard
 
 NO_RULE = -1
-KINDS = {PAYMENT: "payment", LOGIN: "login", APPLICATION: "application"}
-"""Code of each judged kind, to the name of its costs and rules in a policy."""
 
 
 class Ruling(NamedTuple):
@@ -36,14 +34,14 @@ class Ruling(NamedTuple):
 
 def rules_of(policy: Policy, kind: int) -> tuple[Rule, ...]:
     """The rules for a kind of event in order; none where the policy has no rules at all."""
-    return () if isinstance(policy.rules_only, UnsetType) else policy.rules_only.of(KINDS[kind]).rules
+    return () if isinstance(policy.rules_only, UnsetType) else policy.rules_only.of(KIND_NAMES[kind]).rules
 
 
 def otherwise(policy: Policy, kind: int) -> str:
     """What is decided where no rule matches."""
     if isinstance(policy.rules_only, UnsetType):
-        return OUTCOMES[mildest_guard(getattr(policy, KINDS[kind]))]
-    return policy.rules_only.of(KINDS[kind]).otherwise
+        return OUTCOMES[mildest_guard(getattr(policy, KIND_NAMES[kind]))]
+    return policy.rules_only.of(KIND_NAMES[kind]).otherwise
 
 
 def decide_by_rules(
@@ -62,6 +60,7 @@ def decide_by_rules(
         amount_minor: int64[n], base currency; 0 where the event has none.
         kind: uint8[n], codes of `features.columns`; judged kinds only.
 
+    >>> from features.columns import APPLICATION
     >>> nothing = np.empty((2, 0), dtype=np.float32)
     >>> ruling = decide_by_rules(Policy.default(), {}, nothing, np.array([0, 7]), np.full(2, APPLICATION, np.uint8))
     >>> [OUTCOMES[place] for place in ruling.outcome], ruling.rule.tolist()
@@ -69,7 +68,7 @@ def decide_by_rules(
     """
     outcome = np.empty(len(kind), dtype=np.uint8)
     matched = np.full(len(kind), NO_RULE, dtype=np.int64)
-    for code in KINDS:
+    for code in JUDGED_KINDS:
         mine = kind == code
         if not mine.any():
             continue

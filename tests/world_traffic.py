@@ -63,8 +63,8 @@ class Expected(NamedTuple):
     dead: list[Dead]
 
 
-class _EntityScorer:
-    """A scorer to whose probability each number of an entity counts: the small model knows few of them."""
+class _Around:
+    """A scorer around another one."""
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
@@ -72,24 +72,21 @@ class _EntityScorer:
     @property
     def is_compiled(self) -> bool:
         return self._scorer.is_compiled
-
-    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        numbers = np.nan_to_num(rows[:, _OF_ENTITIES].astype(np.float64)) @ np.arange(1.0, 1.0 + len(_OF_ENTITIES))
-        return np.round(np.clip(self._scorer.score(rows) + numbers % 97 / 500, 0.0, 1.0), 6)
 
     def contributions(self, rows: NDArray[np.float32]) -> Contributions:
         return self._scorer.contributions(rows)
 
 
-class _FragileScorer:
+class _EntityScorer(_Around):
+    """A scorer to whose probability each number of an entity counts: the small model knows few of them."""
+
+    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        numbers = np.nan_to_num(rows[:, _OF_ENTITIES].astype(np.float64)) @ np.arange(1.0, 1.0 + len(_OF_ENTITIES))
+        return np.round(np.clip(self._scorer.score(rows) + numbers % 97 / 500, 0.0, 1.0), 6)
+
+
+class _FragileScorer(_Around):
     """A scorer that certain amounts break."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-
-    @property
-    def is_compiled(self) -> bool:
-        return self._scorer.is_compiled
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         if (rows[:, _AMOUNT] == POISON_MINOR).any():
